@@ -1,0 +1,224 @@
+//! The command line.
+
+use crate::exit::Exit;
+use crate::workspace;
+use clap::error::ErrorKind;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use serde::{Deserialize, Serialize};
+use std::ffi::OsString;
+use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
+use std::path::PathBuf;
+use std::time::Duration;
+
+const SECONDS: NonZeroU32 = NonZeroU32::new(30).expect("30 is not zero");
+const SECONDS_QUICK: NonZeroU32 = NonZeroU32::new(5).expect("5 is not zero");
+
+const ABOUT: &str = "What exactly-once stream processing costs on this Linux machine";
+const EXIT_STATUS: &str = "\
+Exit status:
+  0  all was done and every check held
+  1  the work could not be finished
+  2  the result is wrong, or stored data is damaged
+  3  bad arguments
+  4  this machine lacks something that the command needs";
+
+#[derive(Debug, Parser)]
+#[command(name = "frazil-bench", version, about = ABOUT, after_help = EXIT_STATUS)]
+#[command(args_conflicts_with_subcommands = true)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    demo: DemoArguments,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Count every identifier of real text on all cores, with checkpoints and one real `kill -9`
+    /// (default)
+    ///
+    /// Counts identifiers in the source text of the crates that cargo fetched to build this
+    /// program, in a child process that is killed at a random moment and started again. The
+    /// committed output is compared with an independent count; only if both are equal is the exit
+    /// status 0. Then the same work is measured with checkpoints off and on.
+    #[command(after_help = EXIT_STATUS)]
+    Demo(DemoArguments),
+    /// The child process of `demo`
+    #[command(hide = true)]
+    DemoChild {
+        /// File with the job's settings, as JSON.
+        settings: PathBuf,
+    },
+}
+
+/// The options of `demo`.
+#[derive(Clone, Debug, Args)]
+pub struct DemoArguments {
+    /// Files or folders to count instead of the fetched crates; `-` takes standard input
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    pub input: Vec<PathBuf>,
+    /// Shards, each with a core of its own [default: all cores]
+    #[arg(long, value_name = "N")]
+    pub cores: Option<NonZeroUsize>,
+    /// What drives the shards
+    #[arg(long, value_enum, default_value_t)]
+    pub driver: Driver,
+    /// About how long the counting runs; the input is read as often as that takes
+    /// [default: 30, or 5 with --quick]
+    #[arg(long, value_name = "S")]
+    pub seconds: Option<NonZeroU32>,
+    /// How often the input is read, instead of --seconds
+    #[arg(long, value_name = "N", conflicts_with = "seconds")]
+    pub rounds: Option<NonZeroU64>,
+    /// Time between two checkpoints, as 100ms or 1s
+    #[arg(long, value_name = "TIME", default_value = "100ms", value_parser = positive_duration)]
+    pub checkpoint_every: Duration,
+    /// Decides the moment of the kill; a run prints its own [default: drawn anew]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Work folder for checkpoints and output
+    #[arg(long, value_name = "DIR", default_value_os_t = workspace::default_directory())]
+    pub dir: PathBuf,
+    /// File for the result [default: result.json in the work folder]
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Shorter and less exact
+    #[arg(long)]
+    pub quick: bool,
+}
+
+/// What drives the shards.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Driver {
+    /// glommio where io_uring is allowed, else plain threads
+    #[default]
+    Auto,
+    /// glommio on io_uring
+    Glommio,
+    /// Plain pinned threads
+    Thread,
+}
+
+impl DemoArguments {
+    /// About how long the counting is to run.
+    #[must_use]
+    pub fn duration(&self) -> Duration {
+        let default = if self.quick { SECONDS_QUICK } else { SECONDS };
+        Duration::from_secs(self.seconds.unwrap_or(default).get().into())
+    }
+
+    /// Where the result goes.
+    #[must_use]
+    pub fn result_file(&self) -> PathBuf {
+        self.json
+            .clone()
+            .unwrap_or_else(|| self.dir.join("result.json"))
+    }
+}
+
+/// Reads the command line; without a command it is [`Command::Demo`].
+///
+/// # Errors
+///
+/// What to print instead of running a command: help, the version, or a complaint.
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, clap::Error> {
+    let line = CommandLine::try_parse_from(arguments)?;
+    Ok(line.command.unwrap_or(Command::Demo(line.demo)))
+}
+
+/// The exit status that goes with what [`parse`] wants printed.
+#[must_use]
+pub fn exit_of(error: &clap::Error) -> Exit {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Ok,
+        _ => Exit::BadConfiguration,
+    }
+}
+
+fn positive_duration(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(Duration::ZERO) => Err("expected more than zero, as in 100ms".to_owned()),
+        Ok(duration) => Ok(duration),
+        Err(error) => Err(format!("{error}; expected a time as in 100ms or 1s")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn demo(arguments: &[&str]) -> DemoArguments {
+        let all = ["frazil-bench"].iter().chain(arguments).map(OsString::from);
+        match parse(all) {
+            Ok(Command::Demo(demo)) => demo,
+            other => panic!("expected demo, found {other:?}"),
+        }
+    }
+
+    #[test]
+    fn definition_is_consistent() {
+        CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn demo_is_the_default_command() {
+        let plain = demo(&[]);
+        assert_eq!(plain.duration(), Duration::from_secs(30));
+        assert_eq!(plain.checkpoint_every, Duration::from_millis(100));
+        assert_eq!(plain.driver, Driver::Auto);
+        assert_eq!(
+            plain.result_file(),
+            workspace::default_directory().join("result.json")
+        );
+        assert_eq!(demo(&["--quick"]).duration(), Duration::from_secs(5));
+    }
+
+    #[test]
+    fn options_work_with_and_without_the_command() {
+        for command in [&[][..], &["demo"][..]] {
+            let options = ["--input", "a", "-", "--cores", "2", "--driver", "thread"];
+            let more = [
+                "--rounds",
+                "3",
+                "--checkpoint-every",
+                "1s",
+                "--seed",
+                "7",
+                "--dir",
+                "d",
+            ];
+            let read = demo(&[command, &options, &more].concat());
+            assert_eq!(read.input, [PathBuf::from("a"), "-".into()]);
+            assert_eq!(read.cores.map(NonZeroUsize::get), Some(2));
+            assert_eq!(read.driver, Driver::Thread);
+            assert_eq!(read.rounds.map(NonZeroU64::get), Some(3));
+            assert_eq!(read.checkpoint_every, Duration::from_secs(1));
+            assert_eq!(read.seed, Some(7));
+            assert_eq!(read.result_file(), PathBuf::from("d/result.json"));
+        }
+    }
+
+    #[test]
+    fn bad_arguments_and_help_have_their_exit_status() {
+        let exit = |arguments: &[&str]| {
+            let all = ["frazil-bench"].iter().chain(arguments).map(OsString::from);
+            exit_of(&parse(all).unwrap_err())
+        };
+        assert_eq!(exit(&["--cores", "0"]), Exit::BadConfiguration);
+        assert_eq!(exit(&["--checkpoint-every", "0s"]), Exit::BadConfiguration);
+        assert_eq!(
+            exit(&["--checkpoint-every", "soon"]),
+            Exit::BadConfiguration
+        );
+        assert_eq!(
+            exit(&["--rounds", "1", "--seconds", "1"]),
+            Exit::BadConfiguration
+        );
+        assert_eq!(exit(&["nonsense"]), Exit::BadConfiguration);
+        assert_eq!(exit(&["--help"]), Exit::Ok);
+        assert_eq!(exit(&["--version"]), Exit::Ok);
+    }
+}

@@ -1,0 +1,228 @@
+//! One job in two processes: the first is killed with SIGKILL at a random moment, the second goes
+//! on from the newest whole checkpoint.
+
+use super::error::DemoError;
+use super::protocol::{ChildEvent, Finished, Recovered};
+use crate::child::{self, ChildEnd, KillMoment, Next};
+use crate::progress::Progress;
+use crate::text::units::Unit;
+use std::process::Command;
+
+/// A kill waits for so many checkpoints with committed rows, so that there is output that must not
+/// come twice.
+pub const CHECKPOINT_COUNT_MIN: u32 = 3;
+
+/// How the job went.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct KillReport {
+    /// The recovery of the second process.
+    pub recovered: Recovered,
+    /// The end of the second process.
+    pub finished: Finished,
+}
+
+/// Runs the job of `command` twice, with a kill at `moment` of the `bytes_total` bytes of input.
+///
+/// # Errors
+///
+/// [`DemoError`] if a process fails, if the first one ends before its kill, or if the second one
+/// does not recover and finish.
+pub fn run_with_kill(
+    mut command: impl FnMut() -> Command,
+    bytes_total: u64,
+    moment: KillMoment,
+    progress: &mut Progress,
+) -> Result<KillReport, DemoError> {
+    let mut first = Listener::new(progress);
+    let end = child::run(&mut command(), |event| {
+        first.hear(event);
+        let enough = first.row_checkpoint_count >= CHECKPOINT_COUNT_MIN;
+        match enough && moment.is_reached(first.bytes_done, bytes_total) {
+            true => Next::KillAfter(moment.delay()),
+            false => Next::Continue,
+        }
+    })?;
+    let bytes_done = first.bytes_done;
+    match end {
+        ChildEnd::Killed => {}
+        ChildEnd::Exited(status) if status.success() => {
+            return Err(DemoError::NotKilled {
+                checkpoint_count_min: CHECKPOINT_COUNT_MIN,
+            });
+        }
+        ChildEnd::Exited(status) => return Err(DemoError::ChildFailed(status)),
+    }
+    let done = Unit::Bytes.text(bytes_done);
+    progress.message(&format!(
+        "killed the job with SIGKILL after {done}; starting it again"
+    ));
+    run_to_end(&mut command(), progress)
+}
+
+fn run_to_end(command: &mut Command, progress: &mut Progress) -> Result<KillReport, DemoError> {
+    let mut second = Listener::new(progress);
+    let end = child::run(command, |event| {
+        second.hear(event);
+        Next::Continue
+    })?;
+    let (recovered, finished) = (second.recovered, second.finished);
+    match end {
+        ChildEnd::Exited(status) if status.success() => Ok(KillReport {
+            recovered: recovered.ok_or(DemoError::NotRecovered)?,
+            finished: finished.ok_or(DemoError::Unfinished)?,
+        }),
+        ChildEnd::Exited(status) => Err(DemoError::ChildFailed(status)),
+        ChildEnd::Killed => unreachable!("nothing asked for a second kill"),
+    }
+}
+
+/// What one process has said so far.
+struct Listener<'a> {
+    progress: &'a mut Progress,
+    bytes_done: u64,
+    row_checkpoint_count: u32,
+    recovered: Option<Recovered>,
+    finished: Option<Finished>,
+}
+
+impl<'a> Listener<'a> {
+    fn new(progress: &'a mut Progress) -> Self {
+        Self {
+            progress,
+            bytes_done: 0,
+            row_checkpoint_count: 0,
+            recovered: None,
+            finished: None,
+        }
+    }
+
+    fn hear(&mut self, event: ChildEvent) {
+        match event {
+            ChildEvent::Progress(sample) => {
+                self.bytes_done = sample.bytes_done;
+                self.progress.update(&sample);
+            }
+            ChildEvent::CheckpointDurable {
+                committed_row_count,
+                ..
+            } => {
+                self.row_checkpoint_count += u32::from(committed_row_count > 0);
+            }
+            ChildEvent::Recovered(recovered) => {
+                self.progress.message(&format!(
+                    "recovered from checkpoint {} in {:.1} ms; reading {} again",
+                    recovered.checkpoint_number,
+                    recovered.recovery_ms,
+                    Unit::Bytes.text(recovered.replayed_bytes),
+                ));
+                self.recovered = Some(recovered);
+            }
+            ChildEvent::Message { line } => self.progress.message(&line),
+            ChildEvent::Finished(finished) => self.finished = Some(finished),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::progress::ProgressSample;
+    use std::time::Duration;
+
+    /// A shell that says `events`, and then goes on or ends.
+    fn says(events: &[ChildEvent], then: &str) -> Command {
+        let mut script = String::new();
+        for event in events {
+            let line = serde_json::to_string(event).unwrap();
+            script.push_str(&format!("echo '{line}'; "));
+        }
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("{script} {then}")]);
+        command
+    }
+
+    fn checkpoint(checkpoint_number: u64, committed_row_count: u64) -> ChildEvent {
+        ChildEvent::CheckpointDurable {
+            checkpoint_number,
+            committed_row_count,
+        }
+    }
+
+    fn done(bytes_done: u64) -> ChildEvent {
+        ChildEvent::Progress(ProgressSample {
+            bytes_done,
+            ..ProgressSample::default()
+        })
+    }
+
+    const RECOVERED: Recovered = Recovered {
+        checkpoint_number: 4,
+        recovery_ms: 2.0,
+        replayed_bytes: 10,
+    };
+    const FINISHED: Finished = Finished {
+        checkpoint_count: 6,
+        elapsed_seconds: 1.0,
+    };
+
+    fn run(commands: [Command; 2]) -> Result<KillReport, DemoError> {
+        let mut commands = commands.into_iter();
+        let moment = KillMoment::from_seed(1, Duration::from_millis(1));
+        let mut progress = Progress::plain(100, Box::new(std::io::sink()));
+        run_with_kill(|| commands.next().unwrap(), 100, moment, &mut progress)
+    }
+
+    fn ready_to_die() -> Command {
+        let events = [
+            checkpoint(1, 5),
+            checkpoint(2, 0),
+            checkpoint(3, 1),
+            checkpoint(4, 2),
+        ];
+        says(&[&events[..], &[done(90)]].concat(), "exec sleep 1000")
+    }
+
+    #[test]
+    fn kills_the_first_process_and_reports_the_second() {
+        let second = [
+            ChildEvent::Recovered(RECOVERED),
+            ChildEvent::Finished(FINISHED),
+        ];
+        let report = run([ready_to_die(), says(&second, "exit 0")]).unwrap();
+        assert_eq!(
+            report,
+            KillReport {
+                recovered: RECOVERED,
+                finished: FINISHED
+            }
+        );
+    }
+
+    #[test]
+    fn job_that_ends_before_three_checkpoints_with_rows_is_no_proof() {
+        let events = [
+            checkpoint(1, 5),
+            checkpoint(2, 0),
+            checkpoint(3, 1),
+            done(90),
+        ];
+        let first = says(&events, "exit 0");
+        let error = run([first, says(&[], "exit 0")]).unwrap_err();
+        assert!(matches!(error, DemoError::NotKilled { .. }), "{error}");
+    }
+
+    #[test]
+    fn silent_fresh_start_after_the_kill_is_an_error() {
+        let second = says(&[ChildEvent::Finished(FINISHED)], "exit 0");
+        let error = run([ready_to_die(), second]).unwrap_err();
+        assert!(matches!(error, DemoError::NotRecovered), "{error}");
+    }
+
+    #[test]
+    fn failing_process_passes_its_status_on() {
+        let error = run([says(&[], "exit 4"), says(&[], "exit 0")]).unwrap_err();
+        assert_eq!(error.exit().status(), 4);
+        let error = run([ready_to_die(), says(&[], "exit 2")]).unwrap_err();
+        assert_eq!(error.exit().status(), 2);
+    }
+}

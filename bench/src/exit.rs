@@ -1,0 +1,50 @@
+//! What the exit status says.
+
+use std::process::{ExitCode, Termination};
+
+/// How a command ended; its number is the exit status of the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// All that was asked for was done, and every check held.
+    Ok = 0,
+    /// The work could not be finished.
+    Failed = 1,
+    /// The work was finished and its result is wrong, or stored data is damaged.
+    Corrupt = 2,
+    /// The arguments ask for something that cannot be.
+    BadConfiguration = 3,
+    /// This machine lacks something that the command needs.
+    UnfitEnvironment = 4,
+}
+
+impl Exit {
+    /// The number that the shell sees.
+    #[must_use]
+    pub const fn status(self) -> u8 {
+        self as u8
+    }
+}
+
+impl Termination for Exit {
+    fn report(self) -> ExitCode {
+        ExitCode::from(self.status())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statuses_are_fixed() {
+        let all = [
+            Exit::Ok,
+            Exit::Failed,
+            Exit::Corrupt,
+            Exit::BadConfiguration,
+            Exit::UnfitEnvironment,
+        ];
+        assert_eq!(all.map(Exit::status), [0, 1, 2, 3, 4]);
+    }
+}

@@ -1,0 +1,6 @@
+//! Numbers for people: units, percentiles that the samples can carry, and histograms as bars.
+
+pub mod bars;
+pub mod buckets;
+pub mod percentiles;
+pub mod units;

@@ -1,0 +1,65 @@
+//! Percentiles, and the refusal of those that the samples cannot carry.
+
+use hdrhistogram::Histogram;
+
+/// A percentile and how many samples it needs: enough that one of them lies beyond it.
+#[derive(Clone, Copy, Debug)]
+pub struct Percentile {
+    /// How it is called, as `p99.9`.
+    pub name: &'static str,
+    quantile: f64,
+    sample_count_min: u64,
+}
+
+/// The percentiles that are shown and stored.
+pub const PERCENTILES: [Percentile; 4] = [
+    Percentile {
+        name: "p50",
+        quantile: 0.5,
+        sample_count_min: 2,
+    },
+    Percentile {
+        name: "p90",
+        quantile: 0.9,
+        sample_count_min: 10,
+    },
+    Percentile {
+        name: "p99",
+        quantile: 0.99,
+        sample_count_min: 100,
+    },
+    Percentile {
+        name: "p99.9",
+        quantile: 0.999,
+        sample_count_min: 1000,
+    },
+];
+
+impl Percentile {
+    /// Its value in `histogram`, or `None` if there are too few samples for it.
+    #[must_use]
+    pub fn of(self, histogram: &Histogram<u64>) -> Option<u64> {
+        (histogram.len() >= self.sample_count_min)
+            .then(|| histogram.value_at_quantile(self.quantile))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refuses_what_the_samples_cannot_carry() {
+        let mut histogram = Histogram::new(3).unwrap();
+        let carried = |histogram: &Histogram<u64>| {
+            PERCENTILES.map(|percentile| percentile.of(histogram).is_some())
+        };
+        assert_eq!(carried(&histogram), [false; 4]);
+        histogram.record_n(5, 99).unwrap();
+        assert_eq!(carried(&histogram), [true, true, false, false]);
+        histogram.record(7).unwrap();
+        assert_eq!(carried(&histogram), [true, true, true, false]);
+        histogram.record_n(5, 900).unwrap();
+        assert_eq!(carried(&histogram), [true; 4]);
+    }
+}

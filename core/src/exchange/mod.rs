@@ -1,0 +1,30 @@
+//! Moving batches between shards by key group.
+//!
+//! Every exchange has one bounded ring for each ordered pair of shards (also from a shard to
+//! itself), so that an input that stands still for an alignment holds nobody else up. Spent batches
+//! come back over a second ring.
+//!
+//! # Why it cannot deadlock
+//!
+//! Order the stages by the flow. A stage takes input only while its tail has room, and starts every
+//! slice by handing on what it holds. By induction from the last stages on:
+//!
+//! - The last stages have sinks as tails. A sink has room as soon as the checkpoint writer returns
+//!   a buffer, which depends on the disk alone. So they go on draining their rings.
+//! - If all rings of a stage's tail are being drained, its outbox empties, it has room again, and
+//!   so it drains its own rings.
+//!
+//! An input stands still from its barrier to the shard's freeze. The freeze waits for the same
+//! barrier at every stage of the shard; each of these barriers queues behind records that drain by
+//! the argument above, and a stage that is aligned goes on handing on what it holds. Barriers and
+//! ends enter the outbox whether it has room or not; since no barrier is injected before the last
+//! one's checkpoint is over, that is at most one of each beside the batches.
+
+mod message;
+mod receiver;
+mod rings;
+mod sender;
+
+pub(crate) use receiver::{Received, Receiver};
+pub(crate) use rings::{MeshFactory, ShardRings, connect_all};
+pub(crate) use sender::Sender;

@@ -1,0 +1,136 @@
+//! The receiving half of an exchange on one shard: one input for each sending shard, and their
+//! alignment.
+//!
+//! Each input is open, held at a barrier, or ended. `open -> held(n)` when barrier n arrives,
+//! `held(n) -> open` by `release`, `open -> ended` when the end arrives. No two inputs are held at
+//! different barriers, because the next barrier is injected only after this one's checkpoint.
+
+use std::sync::atomic::{Ordering, fence};
+
+use frazil_io::runtime::Bell;
+
+use super::message::{ExchangeBatch, Message};
+use super::rings::Inlet;
+use crate::flow::Record;
+
+/// Takes batches from all inputs in turn and knows which of them delivered the barrier.
+pub(crate) struct Receiver<R: Record + ?Sized> {
+    inputs: Vec<Input<R>>,
+    /// Input to look at first.
+    next: usize,
+}
+
+/// A batch, and the input that it goes back to when it is spent.
+pub(crate) struct Received<R: Record + ?Sized> {
+    input: usize,
+    pub(crate) batch: ExchangeBatch<R>,
+}
+
+struct Input<R: Record + ?Sized> {
+    ring: Inlet<R>,
+    /// The sending shard's bell; none for the own shard, which is awake.
+    bell: Option<Bell>,
+    state: InputState,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum InputState {
+    Open,
+    Held(u64),
+    Ended,
+}
+
+impl<R: Record + ?Sized> Receiver<R> {
+    pub(crate) fn new(inlets: Vec<Inlet<R>>, bells: Vec<Option<Bell>>) -> Self {
+        let inputs = inlets.into_iter().zip(bells).map(|(ring, bell)| Input {
+            ring,
+            bell,
+            state: InputState::Open,
+        });
+        Self {
+            inputs: inputs.collect(),
+            next: 0,
+        }
+    }
+
+    /// The next batch of an open input; takes in barriers and ends on its way.
+    pub(crate) fn poll(&mut self) -> Option<Received<R>> {
+        for _ in 0..self.inputs.len() {
+            let input = self.next;
+            self.next = (input + 1) % self.inputs.len();
+            if let Some(batch) = self.inputs[input].poll() {
+                return Some(Received { input, batch });
+            }
+        }
+        None
+    }
+
+    /// Gives a spent batch's memory back to its sender.
+    pub(crate) fn recycle(&mut self, received: Received<R>) {
+        let Received { input, mut batch } = received;
+        batch.clear();
+        // A sender in a burst may own more batches than its ring takes back; the surplus is freed.
+        let _ = self.inputs[input].ring.spent.push(batch);
+    }
+
+    /// The barrier that every input delivered, those that ended not counted; none if all ended.
+    pub(crate) fn barrier(&self) -> Option<u64> {
+        let mut barrier = None;
+        for input in &self.inputs {
+            match input.state {
+                InputState::Open => return None,
+                InputState::Ended => {}
+                InputState::Held(epoch) => {
+                    assert!(
+                        barrier.is_none_or(|other| other == epoch),
+                        "two barriers in flight: epoch={epoch} other={barrier:?}"
+                    );
+                    barrier = Some(epoch);
+                }
+            }
+        }
+        barrier
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.inputs
+            .iter()
+            .all(|input| input.state == InputState::Ended)
+    }
+
+    /// Opens the inputs that were held.
+    pub(crate) fn release(&mut self) {
+        for input in &mut self.inputs {
+            if let InputState::Held(_) = input.state {
+                input.state = InputState::Open;
+            }
+        }
+    }
+}
+
+impl<R: Record + ?Sized> Input<R> {
+    fn poll(&mut self) -> Option<ExchangeBatch<R>> {
+        if self.state != InputState::Open {
+            return None;
+        }
+        let message = self.ring.messages.pop().ok()?;
+        self.ring_if_full();
+        match message {
+            Message::Batch(batch) => return Some(batch),
+            Message::Barrier(epoch) => self.state = InputState::Held(epoch),
+            Message::End => self.state = InputState::Ended,
+        }
+        None
+    }
+
+    /// A sender parks with messages in hand only if it found the ring full. The fence orders the
+    /// slot just freed before this look at the ring: either we see the ring full and ring, or the
+    /// sender's last turn before it parks sees the slot.
+    fn ring_if_full(&self) {
+        let Some(bell) = &self.bell else { return };
+        fence(Ordering::SeqCst);
+        if self.ring.messages.slots() + 1 >= self.ring.messages.buffer().capacity() {
+            bell.ring();
+        }
+    }
+}

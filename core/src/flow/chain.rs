@@ -1,0 +1,95 @@
+//! How builder types become one monomorphised stage.
+//!
+//! The builder composes from the front: every call wraps the chain before it. Operators compose
+//! from the back: every operator owns the next one. `Chain::build` turns one into the other, so a
+//! record passes a whole stage in direct calls that the compiler can inline.
+
+use frazil_state::KeyHash;
+
+use super::build_context::BuildContext;
+use super::error::FlowError;
+use super::record::Record;
+use super::stage::Stage;
+use crate::shard::Context;
+
+/// How to produce records of type `Out`: the front part of a stage, from its input on.
+pub(crate) trait Chain: 'static {
+    /// What comes out.
+    type Out: Record + ?Sized;
+
+    /// Completes the stage with what takes the records.
+    fn build<N: Operator<Self::Out>>(
+        self,
+        next: N,
+        context: &mut BuildContext<'_>,
+    ) -> Result<Box<dyn Stage>, FlowError>;
+}
+
+/// What takes records of type `R`: the back part of a stage, to its tail.
+pub(crate) trait Operator<R: Record + ?Sized>: 'static {
+    /// Takes one record. Never refuses: room is asked for between runs of records.
+    fn record(&mut self, record: R::Ref<'_>, cx: &mut Context<'_>);
+
+    /// Whether the tail can take another run of records.
+    fn has_room(&self, cx: &Context<'_>) -> bool;
+
+    /// Hands on what the tail holds; true = nothing is left in hand.
+    fn publish(&mut self, cx: &mut Context<'_>) -> bool;
+
+    /// Ends `epoch`: the tail puts the barrier behind everything it took, whether it has room or
+    /// not.
+    fn barrier(&mut self, epoch: u64, cx: &mut Context<'_>);
+
+    /// No record follows: the tail puts the end behind everything it took, whether it has room or
+    /// not.
+    fn end(&mut self, cx: &mut Context<'_>);
+}
+
+/// The operator behind an exchange: it alone touches keyed state.
+pub(crate) trait KeyedOperator<R: Record + ?Sized>: 'static {
+    /// What comes out.
+    type Out: Record + ?Sized;
+
+    /// Announces records, so that their state is in the cache when they come.
+    fn prefetch(&self, hashes: &[KeyHash], cx: &Context<'_>);
+
+    /// Takes one record with its key's hash.
+    fn record<N: Operator<Self::Out>>(
+        &mut self,
+        hash: KeyHash,
+        record: R::Ref<'_>,
+        next: &mut N,
+        cx: &mut Context<'_>,
+    );
+
+    /// After the last record: emits up to `limit` final records; true = all are emitted.
+    fn emit_finals<N: Operator<Self::Out>>(
+        &mut self,
+        limit: usize,
+        next: &mut N,
+        cx: &mut Context<'_>,
+    ) -> bool;
+}
+
+/// Forwards the calls that an operator without a memory of its own has no part in.
+macro_rules! forward_to_next {
+    () => {
+        #[inline]
+        fn has_room(&self, cx: &Context<'_>) -> bool {
+            self.next.has_room(cx)
+        }
+
+        fn publish(&mut self, cx: &mut Context<'_>) -> bool {
+            self.next.publish(cx)
+        }
+
+        fn barrier(&mut self, epoch: u64, cx: &mut Context<'_>) {
+            self.next.barrier(epoch, cx);
+        }
+
+        fn end(&mut self, cx: &mut Context<'_>) {
+            self.next.end(cx);
+        }
+    };
+}
+pub(super) use forward_to_next;

@@ -1,0 +1,199 @@
+//! The stage behind an exchange.
+
+use super::chain::{KeyedOperator, Operator};
+use super::record::{Record, RecordBatch};
+use super::stage::{Progress, SplitPosition, Stage};
+use crate::exchange::{Received, Receiver};
+use crate::shard::Context;
+
+/// Records that one slice takes at most, give or take one run.
+const SLICE_RECORDS: usize = 1024;
+/// Records between two looks at the tail's room and at the capture's need for a break; also how far
+/// ahead state is prefetched.
+const RUN_RECORDS: usize = 64;
+
+/// An exchange's receiver, the operator that owns state, and what follows it.
+///
+/// A barrier is passed on once every input delivered it and no record in front of it is in hand.
+/// Until then the stage works on; from then to `release` it takes no input.
+pub(super) struct KeyedStage<R: Record + ?Sized, O, N> {
+    index: u32,
+    receiver: Receiver<R>,
+    in_hand: Option<InHand<R>>,
+    phase: Phase,
+    /// The barrier passed on and not yet released.
+    barrier: Option<u64>,
+    is_published: bool,
+    operator: O,
+    next: N,
+}
+
+/// A batch and the place in it to go on at.
+struct InHand<R: Record + ?Sized> {
+    received: Received<R>,
+    next: usize,
+}
+
+/// Where a stage stands in its life; it only moves down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Inputs deliver.
+    Running,
+    /// All inputs ended; final records are being emitted.
+    Finals,
+    /// The end is to be passed on.
+    Closing,
+    /// The end was passed on.
+    Ended,
+}
+
+impl<R: Record + ?Sized, O: KeyedOperator<R>, N: Operator<O::Out>> KeyedStage<R, O, N> {
+    /// A stage that `is_finished` in the restored checkpoint emits no final records again.
+    pub(super) fn new(
+        index: u32,
+        is_finished: bool,
+        receiver: Receiver<R>,
+        operator: O,
+        next: N,
+    ) -> Self {
+        Self {
+            index,
+            receiver,
+            in_hand: None,
+            phase: if is_finished {
+                Phase::Closing
+            } else {
+                Phase::Running
+            },
+            barrier: None,
+            is_published: true,
+            operator,
+            next,
+        }
+    }
+
+    fn publish(&mut self, cx: &mut Context<'_>) -> bool {
+        let had_leftovers = !self.is_published;
+        self.is_published = self.next.publish(cx);
+        had_leftovers && self.is_published
+    }
+
+    /// Takes steps until the slice is full, the tail is, or nothing is left to do.
+    fn take_input(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut left = SLICE_RECORDS;
+        let mut worked = false;
+        while left > 0 && cx.failure.is_none() && self.next.has_room(cx) {
+            let Some(record_count) = self.step(cx) else {
+                break;
+            };
+            worked = true;
+            left = left.saturating_sub(record_count);
+        }
+        worked
+    }
+
+    /// One step, with the number of records that it took or emitted; none if there is nothing to
+    /// do.
+    fn step(&mut self, cx: &mut Context<'_>) -> Option<usize> {
+        match self.phase {
+            Phase::Running if self.in_hand.is_some() => self.apply_run(cx),
+            Phase::Running => self.receive(cx),
+            Phase::Finals => {
+                cx.stamp_ns = cx.now_ns;
+                if self.operator.emit_finals(RUN_RECORDS, &mut self.next, cx) {
+                    self.phase = Phase::Closing;
+                }
+                Some(RUN_RECORDS)
+            }
+            Phase::Closing => {
+                self.next.end(cx);
+                self.phase = Phase::Ended;
+                Some(0)
+            }
+            Phase::Ended => None,
+        }
+    }
+
+    /// Applies the next run of the batch in hand.
+    fn apply_run(&mut self, cx: &mut Context<'_>) -> Option<usize> {
+        if cx.store.must_wait() {
+            return None;
+        }
+        let in_hand = self.in_hand.as_mut()?;
+        let batch = &in_hand.received.batch;
+        let (begin, batch_end) = (in_hand.next, batch.hashes.len());
+        let end = batch_end.min(begin + RUN_RECORDS);
+        let ahead = &batch.hashes[end..batch_end.min(end + RUN_RECORDS)];
+        self.operator.prefetch(ahead, cx);
+        cx.stamp_ns = batch.stamp_ns;
+        for index in begin..end {
+            let (hash, record) = (batch.hashes[index], batch.records.get(index));
+            self.operator.record(hash, record, &mut self.next, cx);
+        }
+        in_hand.next = end;
+        if end == batch_end
+            && let Some(spent) = self.in_hand.take()
+        {
+            self.receiver.recycle(spent.received);
+        }
+        Some(end - begin)
+    }
+
+    /// Takes the next batch in hand, or passes the barrier, or turns to the final records.
+    fn receive(&mut self, cx: &mut Context<'_>) -> Option<usize> {
+        if self.barrier.is_some() {
+            return None;
+        }
+        if let Some(received) = self.receiver.poll() {
+            let hashes = &received.batch.hashes;
+            let first_run = &hashes[..hashes.len().min(RUN_RECORDS)];
+            self.operator.prefetch(first_run, cx);
+            self.in_hand = Some(InHand { received, next: 0 });
+            return Some(0);
+        }
+        if self.receiver.has_ended() {
+            self.phase = Phase::Finals;
+            return Some(0);
+        }
+        let epoch = self.receiver.barrier()?;
+        self.next.barrier(epoch, cx);
+        self.barrier = Some(epoch);
+        Some(0)
+    }
+}
+
+impl<R: Record + ?Sized, O: KeyedOperator<R>, N: Operator<O::Out>> Stage for KeyedStage<R, O, N> {
+    fn run(&mut self, cx: &mut Context<'_>) -> Progress {
+        let mut worked = self.publish(cx);
+        if self.take_input(cx) {
+            worked = true;
+            self.is_published = self.next.publish(cx);
+        }
+        Progress::of(worked)
+    }
+
+    fn inject(&mut self, _epoch: u64, _last: bool, _cx: &mut Context<'_>) {}
+
+    fn is_aligned(&self, epoch: u64) -> bool {
+        // Not with the end still in hand: the freeze must find the stage finished on all shards or
+        // on none.
+        self.is_finished() || self.barrier == Some(epoch)
+    }
+
+    fn release(&mut self) {
+        self.barrier = None;
+        self.receiver.release();
+    }
+
+    fn is_finished(&self) -> bool {
+        self.phase == Phase::Ended && self.is_published
+    }
+
+    fn positions(&self) -> &[SplitPosition] {
+        &[]
+    }
+
+    fn index(&self) -> u32 {
+        self.index
+    }
+}

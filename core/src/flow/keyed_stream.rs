@@ -1,0 +1,149 @@
+//! A stream whose records are with their key's shard, and what aggregating it gives.
+
+use std::marker::PhantomData;
+use std::rc::Rc;
+
+use frazil_state::{Key, Value};
+
+use super::operators::{AggregateHead, AtEnd, EachUpdate, KeyOf, When};
+use super::record::{Keyed, Plain, Record};
+use super::stream::{OpenEnd, Stream};
+
+/// Records of type `R`, each on the shard that owns its key of type `K`.
+///
+/// Made by `key_by` and `key_by_value`. All records of one key are on one shard, those of one
+/// sender in their order. `X` is how a record gives its key; it is inferred.
+///
+/// ```
+/// use frazil::{Flow, Keyed, Sink, Source};
+///
+/// fn longest_line(
+///     flow: &Flow,
+///     lines: impl Source<Record = (String, String)>,
+///     out: impl Sink<Keyed<str, u64>>,
+/// ) {
+///     flow.source(lines)
+///         .key_by(|(file, _line)| file.as_str())
+///         .aggregate("longest", 0u64, |longest, (_file, line)| {
+///             *longest = (*longest).max(line.len() as u64);
+///         })
+///         .emit_at_end()
+///         .sink(out);
+/// }
+/// ```
+#[must_use = "a stream has to end with sink()"]
+pub struct KeyedStream<'f, R: ?Sized, K: ?Sized, X> {
+    exchange: usize,
+    key: Rc<X>,
+    end: OpenEnd<'f>,
+    types: PhantomData<(fn(&R), fn(&K))>,
+}
+
+/// The stream of `(&key, &value)` pairs that [`KeyedStream::aggregate`] gives: a [`Stream`] with
+/// all its methods.
+///
+/// Each update of a value is emitted, unless `emit_when` or `emit_at_end` says otherwise.
+///
+/// ```
+/// use frazil::{Flow, Keyed, Sink, Source};
+///
+/// fn milestones(
+///     flow: &Flow,
+///     words: impl Source<Record = str>,
+///     out: impl Sink<Keyed<str, u64>>,
+/// ) {
+///     flow.source(words)
+///         .key_by(|word| word)
+///         .aggregate("count", 0u64, |count, _word| *count += 1)
+///         .emit_when(|_word, count| count.is_power_of_two())
+///         .sink(out);
+/// }
+/// ```
+pub type AggregatedStream<'f, R, K, V, X, F> =
+    Stream<'f, Keyed<K, V>, AggregateHead<R, K, V, X, F, EachUpdate>>;
+
+impl<'f, R: ?Sized, K: ?Sized, X> KeyedStream<'f, R, K, X> {
+    pub(super) fn new(exchange: usize, key: Rc<X>, end: OpenEnd<'f>) -> Self {
+        Self {
+            exchange,
+            key,
+            end,
+            types: PhantomData,
+        }
+    }
+}
+
+#[expect(
+    private_bounds,
+    reason = "keys are made by key_by and key_by_value only"
+)]
+impl<'f, R, K, X> KeyedStream<'f, R, K, X>
+where
+    R: Record + ?Sized,
+    K: Key + Plain + ?Sized,
+    X: KeyOf<R, K>,
+{
+    /// Keeps one value for each key: `initial` at first, then changed by `update` for each record
+    /// of the key.
+    ///
+    /// The values are kept in a table called `name`, which must be the only one of that name in the
+    /// flow. A checkpoint restores them by this name, so it must not change from one run to the
+    /// next.
+    ///
+    /// # Cost
+    /// One lookup for each record; state is fetched into the cache for a whole run of records at
+    /// once.
+    pub fn aggregate<V, F>(
+        self,
+        name: &str,
+        initial: V,
+        update: F,
+    ) -> AggregatedStream<'f, R, K, V, X, F>
+    where
+        V: Value + Clone + Send,
+        F: for<'a> FnMut(&mut V, R::Ref<'a>) + 'static,
+    {
+        let end = self.end.extend("aggregate");
+        end.flow().add_table(name);
+        let head = AggregateHead {
+            exchange: self.exchange,
+            key: self.key,
+            table: name.to_owned(),
+            initial,
+            update,
+            emission: EachUpdate,
+            types: PhantomData,
+        };
+        Stream::new(head, end)
+    }
+}
+
+impl<'f, R, K, V, X, F> AggregatedStream<'f, R, K, V, X, F>
+where
+    R: ?Sized,
+    K: Plain + ?Sized,
+    V: Value + Clone + Send,
+{
+    /// Emits only the updates for which `accepts` is true of the key and the changed value.
+    ///
+    /// # Cost
+    /// Less than a `filter` behind the aggregation: values of other updates are not copied out of
+    /// the state.
+    pub fn emit_when<P>(
+        self,
+        accepts: P,
+    ) -> Stream<'f, Keyed<K, V>, AggregateHead<R, K, V, X, F, When<P>>>
+    where
+        P: FnMut(&K, &V) -> bool + 'static,
+    {
+        self.extend("emit_when", |head| head.with_emission(When(accepts)))
+    }
+
+    /// Emits no update, but every key with its last value once all input has ended.
+    ///
+    /// Without an end of the input nothing is emitted. Each pair is emitted once, also if the job
+    /// is stopped and restored in between.
+    pub fn emit_at_end(self) -> Stream<'f, Keyed<K, V>, AggregateHead<R, K, V, X, F, AtEnd>> {
+        self.extend("emit_at_end", |head| head.with_emission(AtEnd))
+    }
+}

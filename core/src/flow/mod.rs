@@ -1,0 +1,29 @@
+//! From the user's closure to stages: records, the builder, operators and the stages they become.
+
+mod build_context;
+mod chain;
+mod error;
+mod flow_builder;
+mod keyed_stage;
+mod keyed_stream;
+mod operators;
+mod out;
+mod plan;
+mod record;
+mod sink_tail;
+mod source_stage;
+mod stage;
+mod stream;
+#[cfg(test)]
+mod tests;
+
+pub use error::FlowError;
+pub use flow_builder::Flow;
+pub use keyed_stream::{AggregatedStream, KeyedStream};
+pub use out::Out;
+pub use record::{Keyed, Plain, Record, RecordBatch};
+pub use stream::Stream;
+
+pub(crate) use build_context::{AssignedSplit, BuildContext};
+pub(crate) use plan::{FlowPlan, PlannedSink, PlannedSource};
+pub(crate) use stage::{Progress, SplitPosition, Stage};

@@ -1,0 +1,19 @@
+//! The verbs of a stream, one a file.
+
+mod aggregate;
+mod emission;
+mod exchange_tail;
+mod filter;
+mod flat_map;
+mod inspect;
+mod key;
+mod map;
+
+pub(super) use aggregate::AggregateHead;
+pub(super) use emission::{AtEnd, EachUpdate, When};
+pub(super) use exchange_tail::ExchangeTail;
+pub(super) use filter::Filter;
+pub(super) use flat_map::FlatMap;
+pub(super) use inspect::Inspect;
+pub(super) use key::{BorrowedKey, ComputedKey, KeyOf, PairKey};
+pub(super) use map::Map;

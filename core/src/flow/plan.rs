@@ -1,0 +1,64 @@
+//! What the flow's closure declared, evaluated once on the starting thread.
+
+use super::error::FlowError;
+use crate::exchange::{MeshFactory, ShardRings};
+use crate::sink::Committer;
+use crate::source::Split;
+
+/// The validated flow: everything that has to exist once per job rather than once per shard.
+pub(crate) struct FlowPlan {
+    /// The method that made each operator, by operator number. Equal on every shard.
+    pub(crate) operators: Vec<&'static str>,
+    /// The sources in call order.
+    pub(crate) sources: Vec<PlannedSource>,
+    /// The sinks in call order; rows name their sink by the place in here.
+    pub(crate) sinks: Vec<PlannedSink>,
+    /// Names of the tables in call order.
+    pub(crate) tables: Vec<String>,
+    /// How many stages every shard has.
+    pub(crate) stage_count: usize,
+    pub(super) exchanges: Vec<MeshFactory>,
+}
+
+/// A source with its splits listed and its input fingerprinted.
+pub(crate) struct PlannedSource {
+    /// Operator number.
+    pub(crate) operator: u32,
+    /// The source's own name.
+    pub(crate) name: String,
+    /// Of the input, to notice that it changed.
+    pub(crate) fingerprint: u64,
+    /// Whether it can be read again from a position.
+    pub(crate) replayable: bool,
+    /// The pieces that shards read.
+    pub(crate) splits: Vec<Split>,
+}
+
+/// A sink with the half of it that commits.
+pub(crate) struct PlannedSink {
+    /// Operator number.
+    pub(crate) operator: u32,
+    /// The sink's own name.
+    pub(crate) name: String,
+    /// Goes to the checkpoint writer.
+    pub(crate) committer: Box<dyn Committer>,
+}
+
+impl FlowPlan {
+    /// Makes the rings of all exchanges and gives every shard its ends; `capacity` is in messages
+    /// per ring.
+    pub(crate) fn connect(&self, shard_count: usize, capacity: usize) -> Vec<ShardRings> {
+        let mut shards: Vec<_> = (0..shard_count).map(|_| ShardRings::default()).collect();
+        for mesh in &self.exchanges {
+            for (rings, ends) in shards.iter_mut().zip(mesh(shard_count, capacity)) {
+                rings.push(ends);
+            }
+        }
+        shards
+    }
+}
+
+/// Evaluates a source's plan for a number of shards.
+pub(super) type SourcePlanner = Box<dyn FnOnce(usize) -> Result<PlannedSource, FlowError>>;
+/// Opens a sink's committing half.
+pub(super) type SinkPlanner = Box<dyn FnOnce() -> Result<PlannedSink, FlowError>>;

@@ -1,0 +1,270 @@
+//! What flows: records, lent one at a time and moved between shards in owned batches.
+
+use std::marker::PhantomData;
+
+use frazil_state::Value;
+
+/// A type of record that can flow: operators see it as [`Record::Ref`], edges carry it as
+/// [`Record::Batch`].
+///
+/// Implemented for `str`, `[u8]`, [`Keyed`] pairs and every sized type with rkyv's `Archive`,
+/// `Serialize` and `Deserialize` derives that is `Clone` and `Send` (numbers, strings and tuples of
+/// such types are by nature).
+pub trait Record: 'static {
+    /// How an operator sees one record.
+    type Ref<'a>: Copy;
+    /// A run of records that owns its memory and keeps it when cleared.
+    type Batch: RecordBatch<Self> + Default + Send + 'static;
+}
+
+/// A run of records in their order of arrival.
+pub trait RecordBatch<R: Record + ?Sized> {
+    /// Appends a copy of `record`.
+    ///
+    /// # Cost
+    /// Does not allocate once the batch has held as much before.
+    fn push(&mut self, record: R::Ref<'_>);
+
+    /// The record at `index`.
+    ///
+    /// # Panics
+    /// If `index` is not below [`RecordBatch::len`].
+    fn get(&self, index: usize) -> R::Ref<'_>;
+
+    /// How many records there are.
+    fn len(&self) -> usize;
+
+    /// Whether there is no record.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bytes that the records take, without what they own on the heap.
+    fn byte_count(&self) -> usize;
+
+    /// Forgets the records and keeps their memory.
+    fn clear(&mut self);
+}
+
+/// Records that are lent as a plain reference: everything but [`Keyed`] pairs.
+pub trait Plain: for<'a> Record<Ref<'a> = &'a Self> {}
+
+/// Names the records that an aggregation emits: `(&K, &V)`, a key and its value.
+///
+/// It is only a name, no value of this type exists. The two parts are lent side by side, so a `str`
+/// key reaches the next operator without being copied.
+///
+/// ```
+/// use frazil::{Keyed, Sink, Stream};
+/// // Any sink for pairs of text and count will do.
+/// fn takes_counts(sink: impl Sink<Keyed<str, u64>>) {}
+/// ```
+pub struct Keyed<K: ?Sized, V>(PhantomData<(fn(&K), V)>);
+
+macro_rules! slice_record {
+    ($slice:ty, $owned:ty, $batch:ident, $append:ident) => {
+        /// Records of varying length end to end, with the place where each one ends.
+        #[derive(Default)]
+        pub struct $batch {
+            content: $owned,
+            ends: Vec<usize>,
+        }
+
+        impl Record for $slice {
+            type Ref<'a> = &'a $slice;
+            type Batch = $batch;
+        }
+
+        impl Plain for $slice {}
+
+        impl RecordBatch<$slice> for $batch {
+            #[inline]
+            fn push(&mut self, record: &$slice) {
+                self.content.$append(record);
+                self.ends.push(self.content.len());
+            }
+
+            #[inline]
+            fn get(&self, index: usize) -> &$slice {
+                let begin = index.checked_sub(1).map_or(0, |before| self.ends[before]);
+                &self.content[begin..self.ends[index]]
+            }
+
+            #[inline]
+            fn len(&self) -> usize {
+                self.ends.len()
+            }
+
+            #[inline]
+            fn byte_count(&self) -> usize {
+                self.content.len()
+            }
+
+            fn clear(&mut self) {
+                self.content.clear();
+                self.ends.clear();
+            }
+        }
+    };
+}
+
+slice_record!(str, String, StrBatch, push_str);
+slice_record!([u8], Vec<u8>, BytesBatch, extend_from_slice);
+
+/// Sized records. Records behind `len` are of an earlier use: their heap memory serves the next
+/// ones.
+pub struct VecBatch<T> {
+    records: Vec<T>,
+    len: usize,
+}
+
+impl<T> Default for VecBatch<T> {
+    fn default() -> Self {
+        Self {
+            records: Vec::new(),
+            len: 0,
+        }
+    }
+}
+
+impl<T> VecBatch<T> {
+    /// Appends a record that nobody else needs.
+    #[inline]
+    pub(super) fn push_owned(&mut self, record: T) {
+        match self.records.get_mut(self.len) {
+            Some(earlier) => *earlier = record,
+            None => self.records.push(record),
+        }
+        self.len += 1;
+    }
+}
+
+impl<T: Value + Clone + Send> Record for T {
+    type Ref<'a> = &'a T;
+    type Batch = VecBatch<T>;
+}
+
+impl<T: Value + Clone + Send> Plain for T {}
+
+impl<T: Value + Clone + Send> RecordBatch<T> for VecBatch<T> {
+    #[inline]
+    fn push(&mut self, record: &T) {
+        match self.records.get_mut(self.len) {
+            Some(earlier) => earlier.clone_from(record),
+            None => self.records.push(record.clone()),
+        }
+        self.len += 1;
+    }
+
+    #[inline]
+    fn get(&self, index: usize) -> &T {
+        &self.records[..self.len][index]
+    }
+
+    #[inline]
+    fn len(&self) -> usize {
+        self.len
+    }
+
+    #[inline]
+    fn byte_count(&self) -> usize {
+        self.len * size_of::<T>()
+    }
+
+    fn clear(&mut self) {
+        self.len = 0;
+    }
+}
+
+/// Keys and values, each in a batch of their own kind.
+pub struct KeyedBatch<K: Record + ?Sized, V> {
+    keys: K::Batch,
+    values: VecBatch<V>,
+}
+
+impl<K: Record + ?Sized, V> Default for KeyedBatch<K, V> {
+    fn default() -> Self {
+        Self {
+            keys: K::Batch::default(),
+            values: VecBatch::default(),
+        }
+    }
+}
+
+impl<K: Plain + ?Sized, V: Value + Clone + Send> Record for Keyed<K, V> {
+    type Ref<'a> = (&'a K, &'a V);
+    type Batch = KeyedBatch<K, V>;
+}
+
+impl<K: Plain + ?Sized, V: Value + Clone + Send> RecordBatch<Keyed<K, V>> for KeyedBatch<K, V> {
+    #[inline]
+    fn push(&mut self, (key, value): (&K, &V)) {
+        self.keys.push(key);
+        self.values.push(value);
+    }
+
+    #[inline]
+    fn get(&self, index: usize) -> (&K, &V) {
+        (self.keys.get(index), self.values.get(index))
+    }
+
+    #[inline]
+    fn len(&self) -> usize {
+        self.values.len()
+    }
+
+    #[inline]
+    fn byte_count(&self) -> usize {
+        self.keys.byte_count() + self.values.byte_count()
+    }
+
+    fn clear(&mut self) {
+        self.keys.clear();
+        self.values.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn round_trip<R: Record + ?Sized>(batch: &mut R::Batch, records: &[R::Ref<'_>]) -> usize {
+        batch.clear();
+        for record in records {
+            batch.push(*record);
+        }
+        assert_eq!(batch.len(), records.len());
+        batch.byte_count()
+    }
+
+    #[test]
+    fn text_comes_back_as_it_went_in_also_when_empty() {
+        let mut batch = StrBatch::default();
+        assert!(batch.is_empty());
+        let words = ["", "ice", "", "eau glac\u{e9}e"];
+        assert_eq!(round_trip::<str>(&mut batch, &words), 14);
+        assert_eq!(words, [0, 1, 2, 3].map(|index| batch.get(index)));
+    }
+
+    #[test]
+    fn cleared_batch_shows_only_new_records() {
+        let mut batch = KeyedBatch::<str, String>::default();
+        let (long, short) = ("x".repeat(100), String::from("y"));
+        round_trip::<Keyed<str, String>>(&mut batch, &[("a", &long), ("b", &long)]);
+        round_trip::<Keyed<str, String>>(&mut batch, &[("c", &short)]);
+        assert_eq!(batch.get(0), ("c", &short));
+        assert!(
+            batch.values.records[0].capacity() >= 100,
+            "memory is reused"
+        );
+    }
+
+    #[test]
+    #[should_panic(expected = "out of bounds")]
+    fn record_of_an_earlier_use_cannot_be_read() {
+        let mut batch = VecBatch::default();
+        round_trip::<u64>(&mut batch, &[&1, &2]);
+        round_trip::<u64>(&mut batch, &[&3]);
+        let _ = batch.get(1);
+    }
+}

@@ -1,0 +1,61 @@
+//! What the shard loop sees of a stage.
+
+use crate::shard::Context;
+
+/// What one slice of a stage came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// Input was taken or output handed on: another slice may find more.
+    Worked,
+    /// Nothing could be done before input, room or a release arrives from outside.
+    Waiting,
+}
+
+impl Progress {
+    pub(super) fn of(worked: bool) -> Self {
+        if worked { Self::Worked } else { Self::Waiting }
+    }
+}
+
+/// Where one split of a source stood at a barrier: what a checkpoint needs to read on from there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SplitPosition {
+    /// Operator number of the source.
+    pub(crate) operator: u32,
+    /// The split's id in its source's plan.
+    pub(crate) split_id: u64,
+    /// The split's description in its source's plan.
+    pub(crate) description: Vec<u8>,
+    /// Position after the last record in front of the barrier.
+    pub(crate) position: Vec<u8>,
+    /// Whether the split had ended.
+    pub(crate) finished: bool,
+}
+
+/// What lies between two exchanges on one shard: an input, a chain of operators, a tail.
+pub(crate) trait Stage {
+    /// One bounded slice: hands on leftovers, then takes input while there is room.
+    fn run(&mut self, cx: &mut Context<'_>) -> Progress;
+
+    /// At a source: notes every split's position and emits the barrier. After a `last` one no
+    /// record follows. Other stages get their barriers from their inputs.
+    fn inject(&mut self, epoch: u64, last: bool, cx: &mut Context<'_>);
+
+    /// Whether barrier `epoch` was seen on all inputs and passed on. A stage that is aligned on its
+    /// inputs takes no input until [`Stage::release`]. A finished one is aligned on every later
+    /// barrier, one that is about to finish only then: so a stage behind an exchange is finished at
+    /// a checkpoint on all shards or on none.
+    fn is_aligned(&self, epoch: u64) -> bool;
+
+    /// Ends the alignment, after the shard's freeze.
+    fn release(&mut self);
+
+    /// Whether all inputs ended, the final records are emitted and everything is handed on.
+    fn is_finished(&self) -> bool;
+
+    /// Positions noted at the last injection; empty if this is no source.
+    fn positions(&self) -> &[SplitPosition];
+
+    /// Number of the stage in the flow, upstream before downstream.
+    fn index(&self) -> u32;
+}

@@ -1,0 +1,8 @@
+//! Whole flows on simulated shards: one thread, any order of turns, tiny rings.
+
+mod alignment;
+mod doubles;
+mod finals;
+mod plan;
+mod pressure;
+mod simulation;

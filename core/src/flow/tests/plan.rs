@@ -1,0 +1,107 @@
+//! What a plan refuses, and what it lists.
+
+use super::doubles::{Lines, Rows};
+use crate::flow::{Flow, FlowError, FlowPlan};
+
+fn lines() -> Lines {
+    Lines::new(&[vec![], vec![], vec![]], 1)
+}
+
+fn refusal(declare: impl Fn(&Flow)) -> FlowError {
+    Flow::plan(declare, 2).err().expect("the flow is refused")
+}
+
+#[test]
+fn flow_without_a_source_is_refused() {
+    assert!(matches!(refusal(|_| ()), FlowError::Empty));
+}
+
+#[test]
+fn stream_without_a_sink_is_refused_by_the_name_of_its_last_operator() {
+    let error = refusal(|flow| drop(flow.source(lines()).filter(|line| line.is_empty())));
+    assert!(
+        matches!(
+            error,
+            FlowError::Dangling {
+                operator: 1,
+                verb: "filter"
+            }
+        ),
+        "{error}"
+    );
+    let error = refusal(|flow| drop(flow.source(lines()).key_by(|line| line)));
+    assert!(
+        matches!(
+            error,
+            FlowError::Dangling {
+                operator: 1,
+                verb: "key_by"
+            }
+        ),
+        "{error}"
+    );
+}
+
+#[test]
+fn two_tables_of_one_name_are_refused() {
+    let count = |flow: &Flow| {
+        flow.source(lines())
+            .key_by(|line| line)
+            .aggregate("count", 0u64, |count, _line| *count += 1)
+            .sink(Rows);
+    };
+    let error = refusal(|flow| {
+        count(flow);
+        count(flow);
+    });
+    assert!(
+        matches!(&error, FlowError::DuplicateTable { name } if name == "count"),
+        "{error}"
+    );
+}
+
+#[test]
+fn plan_lists_everything_in_call_order() {
+    let plan = Flow::plan(
+        |flow| {
+            flow.source(lines()).inspect(|_line| ()).sink(Rows);
+            flow.source(lines())
+                .key_by(|line| line)
+                .aggregate("count", 0u64, |count, _line| *count += 1)
+                .emit_at_end()
+                .sink(Rows);
+        },
+        2,
+    );
+    let FlowPlan {
+        operators,
+        sources,
+        sinks,
+        tables,
+        stage_count,
+        ..
+    } = plan.expect("the flow is valid");
+    assert_eq!(
+        operators,
+        [
+            "source",
+            "inspect",
+            "sink",
+            "source",
+            "key_by",
+            "aggregate",
+            "emit_at_end",
+            "sink"
+        ]
+    );
+    let found: Vec<_> = sources
+        .iter()
+        .map(|it| (it.operator, it.splits.len()))
+        .collect();
+    assert_eq!(found, [(0, 3), (3, 3)]);
+    assert_eq!(
+        sinks.iter().map(|it| it.operator).collect::<Vec<_>>(),
+        [2, 7]
+    );
+    assert_eq!((tables, stage_count), (vec![String::from("count")], 3));
+}

@@ -1,0 +1,5 @@
+//! Text input: which files, which lines, which positions.
+
+mod input;
+mod lines;
+mod support;

@@ -1,0 +1,292 @@
+//! One shard's pages, with dirty tracking to the line.
+//!
+//! Every write goes through [`Arena::write`], [`Arena::bytes_mut`] or [`Arena::page_mut`], which mark the lines
+//! *before* they hand out the bytes. Beside each page stand two masks, live and frozen; the epoch's parity says
+//! which is which, so that a freeze swaps roles instead of walking.
+//!
+//! For every page: `frozen mask != 0` only while a snapshot is in flight and the page is not captured yet.
+
+use crate::error::StateError;
+use crate::mapped::{Mapped, Populate, PopulatedMark};
+use crate::page::{LINE_BYTES, PAGE_BYTES, Page, PageId, PageKind, line_mask};
+use crate::snapshot::Phase;
+use crate::staging::{Staging, StagingSize};
+use crate::superblock;
+
+/// Pages populated in one step: 2 MiB, one huge page.
+const POPULATE_STEP_PAGES: usize = 512;
+
+/// What is known about a page beside its bytes.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub(crate) struct PageMeta {
+    /// Dirty lines, by parity of the epoch that dirtied them.
+    pub(crate) masks: [u64; 2],
+    /// Lines captured in the snapshot in flight, kept to become dirty again if it is aborted.
+    /// Meaningful only for pages of the frozen dirty list.
+    pub(crate) retained: u64,
+    /// 1 where the page was allocated in that parity's epoch.
+    pub(crate) fresh: [u8; 2],
+    /// Companion of `retained`.
+    pub(crate) retained_fresh: u8,
+    padding: [u8; 5],
+}
+
+const _: () = assert!(size_of::<PageMeta>() == 32, "two page metas share a cache line");
+
+/// Ids of the pages dirtied in one epoch, each once.
+pub(crate) struct DirtyList {
+    pub(crate) ids: Mapped<u32>,
+    pub(crate) count: usize,
+}
+
+/// A shard's pages.
+pub(crate) struct Arena {
+    pub(crate) pages: Mapped<Page>,
+    pub(crate) metas: Mapped<PageMeta>,
+    pub(crate) dirty: [DirtyList; 2],
+    /// Parity of the live epoch.
+    pub(crate) live: usize,
+    pub(crate) phase: Phase,
+    pub(crate) staging: Staging,
+    pub(crate) captured_on_first_write_count: u64,
+    populated: PopulatedMark,
+    budget_pages: usize,
+}
+
+impl Arena {
+    /// Reserves an arena of at most `budget_bytes` and formats page 0 as an empty superblock.
+    pub(crate) fn new(budget_bytes: u64, staging: StagingSize) -> Result<Self, StateError> {
+        let budget_pages = usize::try_from(budget_bytes / PAGE_BYTES as u64)
+            .unwrap_or(usize::MAX)
+            .clamp(POPULATE_STEP_PAGES / 8, superblock::MAX_PAGES);
+        let list = || -> Result<DirtyList, StateError> {
+            Ok(DirtyList {
+                ids: Mapped::reserve(budget_pages)?,
+                count: 0,
+            })
+        };
+        let mut arena = Self {
+            pages: Mapped::reserve(budget_pages)?,
+            metas: Mapped::reserve(budget_pages)?,
+            dirty: [list()?, list()?],
+            live: 0,
+            phase: Phase::Idle,
+            staging: Staging::new(staging),
+            captured_on_first_write_count: 0,
+            populated: PopulatedMark::default(),
+            budget_pages,
+        };
+        arena.populate_to(1);
+        superblock::format(&mut arena);
+        Ok(arena)
+    }
+
+    #[inline]
+    pub(crate) fn page(&self, id: PageId) -> &Page {
+        &self.pages[id.index()]
+    }
+
+    /// Hints the CPU to load one line of a page.
+    #[inline]
+    pub(crate) fn prefetch(&self, id: PageId, offset: usize) {
+        self.pages.prefetch(id.index(), offset);
+    }
+
+    /// Marks the lines and hands out `length` bytes at `offset`.
+    #[inline]
+    pub(crate) fn bytes_mut(&mut self, id: PageId, offset: usize, length: usize) -> &mut [u8] {
+        self.mark(id, line_mask(offset, length));
+        &mut self.pages[id.index()].0[offset..offset + length]
+    }
+
+    /// Marks the lines and copies `bytes` to `offset`.
+    #[inline]
+    pub(crate) fn write(&mut self, id: PageId, offset: usize, bytes: &[u8]) {
+        self.bytes_mut(id, offset, bytes.len())
+            .copy_from_slice(bytes);
+    }
+
+    /// Marks the lines of `mask` and hands out the whole page; only those lines may be written.
+    #[inline]
+    pub(crate) fn page_mut(&mut self, id: PageId, mask: u64) -> &mut Page {
+        self.mark(id, mask);
+        &mut self.pages[id.index()]
+    }
+
+    /// Replaces a page, marking only the lines that differ.
+    pub(crate) fn replace(&mut self, id: PageId, content: &Page) {
+        let mut mask = 0;
+        let old = self.pages[id.index()].0.chunks_exact(LINE_BYTES);
+        for (line, (old, new)) in old.zip(content.0.chunks_exact(LINE_BYTES)).enumerate() {
+            mask |= u64::from(old != new) << line;
+        }
+        if mask != 0 {
+            self.page_mut(id, mask).0 = content.0;
+        }
+    }
+
+    #[inline]
+    fn mark(&mut self, id: PageId, mask: u64) {
+        let live = self.live;
+        if self.metas[id.index()].masks[live ^ 1] != 0 {
+            self.before_first_write(id);
+        }
+        let meta = &mut self.metas[id.index()];
+        let before = meta.masks[live];
+        meta.masks[live] = before | mask;
+        if before == 0 {
+            let list = &mut self.dirty[live];
+            list.ids[list.count] = id.0;
+            list.count += 1;
+        }
+    }
+
+    /// Takes a page from the free list or the end, zeroed except for its kind byte.
+    ///
+    /// # Errors
+    /// [`StateError::BudgetExhausted`] with nothing changed.
+    pub(crate) fn allocate(&mut self, kind: PageKind) -> Result<PageId, StateError> {
+        let id = match superblock::pop_free(self) {
+            Some(id) => id,
+            None => self.extend(1)?,
+        };
+        self.format_page(id, kind);
+        Ok(id)
+    }
+
+    /// Takes `count` pages with consecutive ids from the end.
+    ///
+    /// # Errors
+    /// [`StateError::BudgetExhausted`] with nothing changed.
+    pub(crate) fn allocate_run(
+        &mut self,
+        count: usize,
+        kind: PageKind,
+    ) -> Result<PageId, StateError> {
+        let first = self.extend(count)?;
+        for step in 0..u32::try_from(count).expect("a run is within the arena") {
+            self.format_page(PageId(first.0 + step), kind);
+        }
+        Ok(first)
+    }
+
+    fn extend(&mut self, count: usize) -> Result<PageId, StateError> {
+        let page_count = superblock::page_count(self) as usize;
+        if page_count + count > self.budget_pages {
+            return Err(self.exhausted());
+        }
+        self.populate_to(page_count + count);
+        let end = u32::try_from(page_count + count).expect("bounded by MAX_PAGES");
+        superblock::set_page_count(self, end);
+        Ok(PageId(end - u32::try_from(count).expect("below end")))
+    }
+
+    /// Pages that can still be allocated.
+    pub(crate) fn available_pages(&self) -> usize {
+        self.budget_pages - self.page_count() as usize + superblock::free_count(self) as usize
+    }
+
+    #[cold]
+    pub(crate) fn exhausted(&self) -> StateError {
+        StateError::BudgetExhausted {
+            budget_bytes: (self.budget_pages * PAGE_BYTES) as u64,
+        }
+    }
+
+    fn format_page(&mut self, id: PageId, kind: PageKind) {
+        // The mark captures frozen lines before they are zeroed; afterwards the header line alone is dirty
+        // and `fresh` says that the rest is zero.
+        self.mark(id, 1);
+        let live = self.live;
+        let meta = &mut self.metas[id.index()];
+        meta.masks[live] = 1;
+        meta.fresh[live] = 1;
+        let page = &mut self.pages[id.index()];
+        page.0.fill(0);
+        page.0[0] = kind as u8;
+    }
+
+    /// Gives a page back; it can be reused at once.
+    pub(crate) fn free(&mut self, id: PageId) {
+        assert!(
+            id != PageId::SUPERBLOCK && !self.page(id).is_kind(PageKind::Free),
+            "freeing page={} which is the superblock or free already",
+            id.0
+        );
+        superblock::push_free(self, id);
+    }
+
+    /// Forgets what formatting the arena dirtied: its pages are those of a durable checkpoint.
+    pub(crate) fn forget_dirt(&mut self) {
+        let live = self.live;
+        for index in 0..self.dirty[live].count {
+            let id = PageId(self.dirty[live].ids[index]);
+            self.metas[id.index()].masks[live] = 0;
+            self.metas[id.index()].fresh[live] = 0;
+        }
+        self.dirty[live].count = 0;
+    }
+
+    pub(crate) fn page_count(&self) -> u32 {
+        superblock::page_count(self)
+    }
+
+    pub(crate) fn budget_pages(&self) -> usize {
+        self.budget_pages
+    }
+
+    /// Populates synchronously where no helper ran ahead.
+    pub(crate) fn populate_to(&mut self, pages: usize) {
+        if pages > self.populated.get() {
+            let end = pages.next_multiple_of(POPULATE_STEP_PAGES);
+            self.populate_job(end).run();
+        }
+    }
+
+    /// Work for a helper if fewer than `ahead_pages` populated pages are left beyond those in use.
+    pub(crate) fn populate_ahead(&self, ahead_pages: usize) -> Option<PopulateJob> {
+        let wanted = (self.page_count() as usize + ahead_pages).min(self.budget_pages);
+        (wanted > self.populated.get())
+            .then(|| self.populate_job(wanted + ahead_pages.max(POPULATE_STEP_PAGES)))
+    }
+
+    fn populate_job(&self, end: usize) -> PopulateJob {
+        PopulateJob {
+            first: self.populated.get(),
+            end: end.min(self.budget_pages),
+            pages: self.pages.populate_handle(),
+            beside: [
+                self.metas.populate_handle(),
+                self.dirty[0].ids.populate_handle(),
+                self.dirty[1].ids.populate_handle(),
+            ],
+            populated: self.populated.clone(),
+        }
+    }
+}
+
+/// Backs the next part of an arena with memory; meant for a helper thread, harmless at any time.
+pub struct PopulateJob {
+    first: usize,
+    end: usize,
+    pages: Populate,
+    beside: [Populate; 3],
+    populated: PopulatedMark,
+}
+
+impl PopulateJob {
+    /// Asks the kernel for the memory; may take milliseconds.
+    pub fn run(&self) {
+        let mut first = self.first;
+        while first < self.end {
+            let end = (first + POPULATE_STEP_PAGES).min(self.end);
+            self.pages.run(first, end);
+            for part in &self.beside {
+                part.run(first, end);
+            }
+            self.populated.raise(end);
+            first = end;
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Table descriptors in the superblock page.
+//!
+//! | offset | size | field |
+//! |---|---|---|
+//! | 0 | 1 | length of the name |
+//! | 1 | 63 | name, UTF-8 |
+//! | 64 | 8 | fingerprint of the key type |
+//! | 72 | 8 | fingerprint of the value type |
+//! | 80 | 4 | first roots page |
+//! | 84 | 4 | page for new directory nodes, 0 = none |
+//! | 88 | 2 | key bytes, `ffff` = variable |
+//! | 90 | 2 | value bytes, `ffff` = variable |
+//! | 92 | 2 | value alignment |
+
+use crate::arena::Arena;
+use crate::error::StateError;
+use crate::page::{PageId, PageKind};
+use crate::superblock::{self, TABLE_BYTES, TABLE_COUNT_AT, TABLES_AT, TABLES_MAX};
+use crate::table::Geometry;
+
+const NAME_AT: usize = 1;
+const NAME_BYTES_MAX: usize = 63;
+const KEY_FINGERPRINT_AT: usize = 64;
+const VALUE_FINGERPRINT_AT: usize = 72;
+const ROOTS_AT: usize = 80;
+const NODES_AT: usize = 84;
+const KEY_BYTES_AT: usize = 88;
+const VALUE_BYTES_AT: usize = 90;
+const VALUE_ALIGN_AT: usize = 92;
+const VARIABLE: u16 = u16::MAX;
+
+/// What identifies a table's types.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TypeIdentity {
+    pub(crate) key_fingerprint: u64,
+    pub(crate) value_fingerprint: u64,
+}
+
+/// Number of a table in its shard's catalog.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TableIndex(usize);
+
+impl TableIndex {
+    fn at(self) -> usize {
+        TABLES_AT + self.0 * TABLE_BYTES
+    }
+}
+
+/// All tables in order of creation.
+pub(crate) fn tables(arena: &Arena) -> impl Iterator<Item = TableIndex> + use<> {
+    (0..(superblock::table_count(arena) as usize).min(TABLES_MAX)).map(TableIndex)
+}
+
+pub(crate) fn find(arena: &Arena, name: &str) -> Option<TableIndex> {
+    tables(arena).find(|table| name_bytes(arena, *table) == name.as_bytes())
+}
+
+fn name_bytes(arena: &Arena, table: TableIndex) -> &[u8] {
+    let page = arena.page(PageId::SUPERBLOCK);
+    let length = usize::from(page.u8_at(table.at())).min(NAME_BYTES_MAX);
+    page.bytes_at(table.at() + NAME_AT, length)
+}
+
+pub(crate) fn name(arena: &Arena, table: TableIndex) -> String {
+    String::from_utf8_lossy(name_bytes(arena, table)).into_owned()
+}
+
+/// Adds a table whose roots are already allocated.
+pub(crate) fn add(
+    arena: &mut Arena,
+    name: &str,
+    identity: TypeIdentity,
+    geometry: &Geometry,
+    roots_page_count: usize,
+) -> Result<TableIndex, StateError> {
+    let refuse = |reason: String| StateError::Table {
+        table: name.to_owned(),
+        reason,
+    };
+    if name.is_empty() || name.len() > NAME_BYTES_MAX {
+        return Err(refuse(format!(
+            "a name has 1 to {NAME_BYTES_MAX} bytes, found {}",
+            name.len()
+        )));
+    }
+    let index = superblock::table_count(arena) as usize;
+    if index == TABLES_MAX {
+        return Err(refuse(format!("a shard holds at most {TABLES_MAX} tables")));
+    }
+    let roots = arena.allocate_run(roots_page_count, PageKind::Roots)?;
+    let table = TableIndex(index);
+    let descriptor = arena.bytes_mut(PageId::SUPERBLOCK, table.at(), TABLE_BYTES);
+    descriptor.fill(0);
+    descriptor[0] = u8::try_from(name.len()).expect("at most 63");
+    let mut put = |at: usize, bytes: &[u8]| {
+        descriptor[at..at + bytes.len()].copy_from_slice(bytes);
+    };
+    put(NAME_AT, name.as_bytes());
+    put(KEY_FINGERPRINT_AT, &identity.key_fingerprint.to_le_bytes());
+    put(VALUE_FINGERPRINT_AT, &identity.value_fingerprint.to_le_bytes());
+    put(ROOTS_AT, &roots.0.to_le_bytes());
+    put(KEY_BYTES_AT, &length_field(geometry.key_bytes));
+    put(VALUE_BYTES_AT, &length_field(geometry.value_bytes));
+    let align = u16::try_from(geometry.value_align).expect("at most 16");
+    put(VALUE_ALIGN_AT, &align.to_le_bytes());
+    let count = u32::try_from(index + 1).expect("at most TABLES_MAX");
+    superblock::put_u32(arena, TABLE_COUNT_AT, count);
+    Ok(table)
+}
+
+fn length_field(length: Option<usize>) -> [u8; 2] {
+    length
+        .and_then(|length| u16::try_from(length).ok())
+        .unwrap_or(VARIABLE)
+        .to_le_bytes()
+}
+
+pub(crate) fn identity(arena: &Arena, table: TableIndex) -> TypeIdentity {
+    let page = arena.page(PageId::SUPERBLOCK);
+    TypeIdentity {
+        key_fingerprint: page.u64_at(table.at() + KEY_FINGERPRINT_AT),
+        value_fingerprint: page.u64_at(table.at() + VALUE_FINGERPRINT_AT),
+    }
+}
+
+/// The geometry that the table was created with.
+pub(crate) fn geometry(arena: &Arena, table: TableIndex) -> Result<Geometry, StateError> {
+    let page = arena.page(PageId::SUPERBLOCK);
+    let length = |at: usize| {
+        let length = page.u16_at(table.at() + at);
+        (length != VARIABLE).then_some(usize::from(length))
+    };
+    let align = usize::from(page.u16_at(table.at() + VALUE_ALIGN_AT));
+    if !align.is_power_of_two() || align > 16 {
+        return Err(StateError::Damaged {
+            page: 0,
+            what: "value alignment",
+            expected: "a power of two up to 16".to_owned(),
+            found: align.to_string(),
+        });
+    }
+    Ok(Geometry::new(
+        length(KEY_BYTES_AT),
+        length(VALUE_BYTES_AT),
+        align,
+    ))
+}
+
+pub(crate) fn roots(arena: &Arena, table: TableIndex) -> PageId {
+    PageId(arena.page(PageId::SUPERBLOCK).u32_at(table.at() + ROOTS_AT))
+}
+
+pub(crate) fn nodes_page(arena: &Arena, table: TableIndex) -> PageId {
+    PageId(arena.page(PageId::SUPERBLOCK).u32_at(table.at() + NODES_AT))
+}
+
+pub(crate) fn set_nodes_page(arena: &mut Arena, table: TableIndex, page: PageId) {
+    superblock::put_u32(arena, table.at() + NODES_AT, page.0);
+}

@@ -1,0 +1,100 @@
+//! What a store can refuse.
+
+use crate::format::FormatError;
+
+/// A store could not do what was asked; its content is as before the call unless a variant says otherwise.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StateError {
+    /// The address space for the state could not be reserved.
+    #[error("cannot reserve {bytes} bytes of address space for state: {source}")]
+    Reserve {
+        /// Bytes asked for.
+        bytes: usize,
+        /// The operating system's reason.
+        source: std::io::Error,
+    },
+    /// The shard's state budget is used up.
+    #[error(
+        "state budget exhausted: {budget_bytes} bytes per shard are in use; raise the state budget, use more shards, \
+         or expire keys"
+    )]
+    BudgetExhausted {
+        /// The budget.
+        budget_bytes: u64,
+    },
+    /// A key is longer than any table can hold.
+    #[error("key too long: {found_bytes} bytes, at most {max_bytes}")]
+    KeyTooLong {
+        /// Length of the canonical key bytes.
+        found_bytes: usize,
+        /// The limit.
+        max_bytes: usize,
+    },
+    /// A value is larger than a table can hold.
+    #[error("value too long in table {table}: key and value need {found_bytes} bytes, at most {max_bytes}")]
+    ValueTooLong {
+        /// Name of the table.
+        table: String,
+        /// Bytes of key, value and record header.
+        found_bytes: usize,
+        /// The limit.
+        max_bytes: usize,
+    },
+    /// A value could not be archived.
+    #[error("cannot archive a value of table {table}: {reason}")]
+    Archive {
+        /// Name of the table.
+        table: String,
+        /// rkyv's reason.
+        reason: String,
+    },
+    /// Stored bytes are no valid key or value of the table's types.
+    #[error("table {table} holds bytes that are no valid {what}: {reason}")]
+    Invalid {
+        /// Name of the table.
+        table: String,
+        /// `key` or `value`.
+        what: &'static str,
+        /// What was found.
+        reason: String,
+    },
+    /// A table exists with other types.
+    #[error(
+        "table {table} was written with another {what} type: expected fingerprint {expected:#018x}, found {found:#018x}; \
+         restore with the old type, or give the table a new name"
+    )]
+    TypeChanged {
+        /// Name of the table.
+        table: String,
+        /// `key` or `value`.
+        what: &'static str,
+        /// Fingerprint of the type in the program.
+        expected: u64,
+        /// Fingerprint in the state.
+        found: u64,
+    },
+    /// Names and counts of tables are bounded.
+    #[error("cannot create table {table}: {reason}")]
+    Table {
+        /// Name of the table.
+        table: String,
+        /// Which bound was hit.
+        reason: String,
+    },
+    /// A restored page does not hold what its place requires.
+    #[error("damaged state in page={page}: {what}: expected {expected}, found {found}")]
+    Damaged {
+        /// Page number.
+        page: u32,
+        /// Field or relation.
+        what: &'static str,
+        /// What the invariant demands.
+        expected: String,
+        /// What stands there.
+        found: String,
+    },
+    /// A file's bytes are damaged or not of this format.
+    #[error(transparent)]
+    Format(#[from] FormatError),
+}

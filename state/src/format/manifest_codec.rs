@@ -1,0 +1,117 @@
+//! Manifests to bytes and back.
+
+use rkyv::rancor::BoxedError;
+use rkyv::util::AlignedVec;
+
+use super::FormatError;
+use super::header::{HEADER_BYTES, HeaderReader, HeaderWriter};
+use super::layout::{Fingerprint, archive_layout};
+use super::manifest::{
+    ArchivedImageEntry, ArchivedManifest, ArchivedSegmentEntry, ArchivedShardEntry,
+    ArchivedSinkEntry, ArchivedSourceEntry, ArchivedSplitEntry, ArchivedWatermarkEntry, Manifest,
+};
+use super::manifest_ranges::check_ranges;
+
+const MANIFEST_MAGIC: [u8; 8] = *b"FRZMANIF";
+
+/// Offsets of the header's fields.
+mod at {
+    pub(super) const ARCHIVE_BYTES: usize = 16;
+    pub(super) const LAYOUT: usize = 24;
+    pub(super) const CHECKPOINT: usize = 32;
+    pub(super) const ZEROS: usize = 40;
+}
+
+/// The bytes of a manifest file.
+///
+/// # Panics
+/// If [`decode`] would refuse the manifest: it must not be published.
+#[must_use]
+pub fn encode(manifest: &Manifest) -> Vec<u8> {
+    if let Err(error) = check_ranges("manifest to be published", manifest) {
+        panic!("{error}");
+    }
+    let archive = rkyv::to_bytes::<BoxedError>(manifest)
+        .expect("an archive in memory fails only beyond the 2 GiB that its pointers reach");
+    let header = HeaderWriter::new(MANIFEST_MAGIC)
+        .put(at::ARCHIVE_BYTES, (archive.len() as u64).to_le_bytes())
+        .put(at::LAYOUT, manifest_layout().to_le_bytes())
+        .put(at::CHECKPOINT, manifest.checkpoint.to_le_bytes())
+        .seal(&[], &archive);
+    let mut bytes = Vec::with_capacity(HEADER_BYTES + archive.len());
+    bytes.extend_from_slice(&header);
+    bytes.extend_from_slice(&archive);
+    bytes
+}
+
+/// The manifest in the bytes of a whole file; `file` names it in messages.
+///
+/// Whether it is the checkpoint that the file's name promises is for the caller to check.
+///
+/// # Errors
+/// If the bytes are cut short or damaged, of another version or archive layout, or hold values out
+/// of range.
+pub fn decode(file: &str, bytes: &[u8]) -> Result<Manifest, FormatError> {
+    let Some((header, archive)) = bytes.split_first_chunk::<HEADER_BYTES>() else {
+        return Err(FormatError::Corrupt {
+            file: file.to_owned(),
+            offset: 0,
+            what: "file length",
+            expected: format!("at least {HEADER_BYTES} bytes"),
+            found: format!("{} bytes", bytes.len()),
+        });
+    };
+    let header = HeaderReader::begin(file, 0, header, MANIFEST_MAGIC)?;
+    let announced = header.u64_at(at::ARCHIVE_BYTES);
+    let present = archive.len() as u64;
+    header.check_equal(at::ARCHIVE_BYTES, "archive length", announced, present)?;
+    header.check_crc(&[], archive)?;
+    header.check_zero(at::ZEROS..HEADER_BYTES)?;
+    check_layout(&header)?;
+    let manifest = read_archive(&header, archive)?;
+    let number = header.u64_at(at::CHECKPOINT);
+    let what = "checkpoint number in header and archive";
+    header.check_equal(at::CHECKPOINT, what, number, manifest.checkpoint)?;
+    check_ranges(file, &manifest)?;
+    Ok(manifest)
+}
+
+/// Fingerprint of the archive types, of which [`archive_layout`] is a part.
+fn manifest_layout() -> u64 {
+    let mut fingerprint = Fingerprint::new();
+    fingerprint.add(&archive_layout().to_le_bytes());
+    fingerprint.add_type::<rkyv::primitive::ArchivedUsize>();
+    fingerprint.add_type::<ArchivedManifest>();
+    fingerprint.add_type::<ArchivedShardEntry>();
+    fingerprint.add_type::<ArchivedImageEntry>();
+    fingerprint.add_type::<ArchivedSegmentEntry>();
+    fingerprint.add_type::<ArchivedSourceEntry>();
+    fingerprint.add_type::<ArchivedSplitEntry>();
+    fingerprint.add_type::<ArchivedWatermarkEntry>();
+    fingerprint.add_type::<ArchivedSinkEntry>();
+    fingerprint.value()
+}
+
+fn check_layout(header: &HeaderReader<'_>) -> Result<(), FormatError> {
+    let expected = manifest_layout();
+    let found = header.u64_at(at::LAYOUT);
+    if expected == found {
+        return Ok(());
+    }
+    Err(FormatError::Layout {
+        file: header.file.to_owned(),
+        what: "archive layout of the manifest",
+        expected,
+        found,
+    })
+}
+
+fn read_archive(header: &HeaderReader<'_>, archive: &[u8]) -> Result<Manifest, FormatError> {
+    let invalid =
+        |error: BoxedError| header.corrupt(HEADER_BYTES, "archive", "a valid archive", error);
+    // The caller's buffer has any alignment; archives need theirs.
+    let mut aligned = AlignedVec::<16>::with_capacity(archive.len());
+    aligned.extend_from_slice(archive);
+    let archived = rkyv::access::<ArchivedManifest, BoxedError>(&aligned).map_err(invalid)?;
+    rkyv::deserialize::<Manifest, BoxedError>(archived).map_err(invalid)
+}

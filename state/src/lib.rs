@@ -1,0 +1,42 @@
+//! Keyed state for one shard, in pages that freeze in O(1).
+//!
+//! A [`Store`] holds tables ([`ValueTable`]) whose every byte lies in 4 KiB pages. Changes are tracked to the cache
+//! line. [`Store::freeze`] ends an epoch without walking anything; [`Store::capture`] copies the frozen lines into
+//! [`format::Chunk`]s while the store goes on, and what is written first is copied first. The chunks are the frames of a
+//! delta; [`Restore`] puts images and deltas back.
+//!
+//! The crate is deterministic memory: it knows no files, threads or clocks. `DESIGN.md` beside it holds the invariants and
+//! byte formats.
+
+mod arena;
+mod catalog;
+mod dump;
+mod error;
+pub mod format;
+mod hash;
+mod key;
+mod mapped;
+#[cfg(test)]
+mod model_tests;
+mod page;
+mod restore;
+mod snapshot;
+mod staging;
+mod store;
+mod superblock;
+mod table;
+mod value;
+mod verify;
+
+pub use arena::PopulateJob;
+pub use dump::DumpRecord;
+pub use error::StateError;
+pub use hash::{HASH_ID, HASH_SEED, KEY_GROUPS_MAX, KeyGroups, KeyHash, hash_bytes, hash_key};
+pub use key::{KEY_BYTES_MAX, Key, KeyBuffer, KeyError};
+pub use page::{LINE_BYTES, LINES_PER_PAGE, PAGE_BYTES};
+pub use restore::Restore;
+pub use snapshot::CaptureStatus;
+pub use staging::StagingSize;
+pub use store::{Store, StoreConfig};
+pub use table::{ScanCursor, ValueTable};
+pub use value::Value;

@@ -1,0 +1,147 @@
+//! Reserved anonymous memory, populated ahead of use.
+//!
+//! A reservation costs address space only; `populate` makes the kernel back it, so that later touches
+//! take no page fault. Invariants that the unsafe blocks rest on:
+//!
+//! 1. The mapping is private, anonymous, zero-filled, `capacity * size_of::<T>()` bytes or more, page-aligned,
+//!    and lives as long as any clone of its `Arc`.
+//! 2. `T` is one of the sealed types below: any bit pattern is valid, alignment at most a page.
+//! 3. Only [`Mapped`] reads or writes the bytes, through `&self` or `&mut self`; a [`Populate`] holds
+//!    the `Arc` but only advises the kernel, which changes no content.
+#![expect(
+    unsafe_code,
+    reason = "typed slices over an anonymous mapping, and prefetch"
+)]
+
+use std::marker::PhantomData;
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use memmap2::{Advice, MmapOptions, MmapRaw};
+
+use crate::error::StateError;
+use crate::page::Page;
+
+/// Types for which zero-filled or arbitrary bytes are a valid value.
+pub(crate) trait Zeroed: private::Sealed {}
+
+mod private {
+    pub(crate) trait Sealed {}
+}
+
+impl private::Sealed for Page {}
+impl Zeroed for Page {}
+impl private::Sealed for u32 {}
+impl Zeroed for u32 {}
+impl private::Sealed for crate::arena::PageMeta {}
+impl Zeroed for crate::arena::PageMeta {}
+
+/// A slice of `capacity` elements in reserved memory; all of it can be touched, what is not populated faults.
+pub(crate) struct Mapped<T: Zeroed> {
+    map: Arc<MmapRaw>,
+    capacity: usize,
+    element: PhantomData<T>,
+}
+
+impl<T: Zeroed> Mapped<T> {
+    /// Reserves memory for `capacity` zeroed elements.
+    pub(crate) fn reserve(capacity: usize) -> Result<Self, StateError> {
+        let bytes = capacity.max(1) * size_of::<T>();
+        let map = MmapOptions::new()
+            .len(bytes)
+            .no_reserve_swap()
+            .map_anon()
+            .map_err(|source| StateError::Reserve { bytes, source })?;
+        // Huge pages halve random writes; where the kernel has none the call fails and small pages serve.
+        let _ = map.advise(Advice::HugePage);
+        Ok(Self {
+            map: Arc::new(MmapRaw::from(map)),
+            capacity,
+            element: PhantomData,
+        })
+    }
+
+    /// A handle that can populate elements from another thread.
+    pub(crate) fn populate_handle(&self) -> Populate {
+        Populate {
+            map: Arc::clone(&self.map),
+            element_bytes: size_of::<T>(),
+        }
+    }
+
+    /// Hints the CPU to load the line at `offset` bytes into element `index`.
+    #[inline]
+    pub(crate) fn prefetch(&self, index: usize, offset: usize) {
+        debug_assert!(index < self.capacity && offset < size_of::<T>());
+        #[cfg(all(target_arch = "x86_64", not(miri)))]
+        {
+            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+            let address = self
+                .map
+                .as_mut_ptr()
+                .wrapping_add(index * size_of::<T>() + offset);
+            // SAFETY: a prefetch dereferences nothing: it cannot fault whatever the address is.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast::<i8>()) };
+        }
+    }
+}
+
+impl<T: Zeroed> Deref for Mapped<T> {
+    type Target = [T];
+
+    #[inline]
+    fn deref(&self) -> &[T] {
+        let first = self.map.as_mut_ptr().cast::<T>();
+        // SAFETY: invariants 1 and 2: `capacity` valid, aligned elements live behind `first` as long as
+        // `self.map`; invariant 3: `&self` excludes every writer.
+        unsafe { std::slice::from_raw_parts(first, self.capacity) }
+    }
+}
+
+impl<T: Zeroed> DerefMut for Mapped<T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut [T] {
+        let first = self.map.as_mut_ptr().cast::<T>();
+        // SAFETY: as in `deref`; `&mut self` excludes every other reader and writer (invariant 3).
+        unsafe { std::slice::from_raw_parts_mut(first, self.capacity) }
+    }
+}
+
+/// Populates parts of a mapping, on any thread.
+#[derive(Clone)]
+pub(crate) struct Populate {
+    map: Arc<MmapRaw>,
+    element_bytes: usize,
+}
+
+impl Populate {
+    /// Backs elements `first..end` with memory; content stays as it is.
+    pub(crate) fn run(&self, first: usize, end: usize) {
+        if cfg!(miri) {
+            return;
+        }
+        let start = first * self.element_bytes;
+        let length = (end * self.element_bytes).min(self.map.len()) - start;
+        // Kernels before 5.14 refuse the advice: then the first touch faults, which is slow and correct.
+        let _ = self
+            .map
+            .advise_range(Advice::PopulateWrite, start, length);
+    }
+}
+
+/// How many elements from the start are populated; shared between a shard and its populating helper.
+#[derive(Clone, Default)]
+pub(crate) struct PopulatedMark(Arc<AtomicUsize>);
+
+impl PopulatedMark {
+    pub(crate) fn get(&self) -> usize {
+        // Relaxed: the mark is a hint about page faults, no memory is published through it.
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn raise(&self, to: usize) {
+        // Relaxed: see `get`.
+        self.0.fetch_max(to, Ordering::Relaxed);
+    }
+}

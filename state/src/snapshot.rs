@@ -1,0 +1,194 @@
+//! Freeze, capture, and what follows a checkpoint's end.
+//!
+//! `Idle -> Capturing -> Captured -> Idle` for a checkpoint that became durable; from `Capturing` and
+//! `Captured` an abort leads through `Merging` back to `Idle`. Only in `Idle` may the next freeze come.
+//!
+//! A page of the frozen list holds its frozen lines in exactly one place: in `masks[frozen]` (not captured
+//! yet) or in `retained` (captured). Both moves, capture and the first write while merging, go from the former
+//! to the latter, so merging finds every line whatever the order of events was.
+
+use crate::arena::Arena;
+use crate::page::{PAGE_BYTES, PageId};
+
+/// Masks with at least this many of 64 lines set are staged as the whole page: one copy instead of many runs.
+const WHOLE_PAGE_LINES_MIN: u32 = 56;
+
+/// Where the snapshot of the frozen epoch stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// No snapshot in flight.
+    Idle,
+    /// Frozen pages from `cursor` on may still be uncaptured.
+    Capturing { cursor: usize },
+    /// Everything is staged; the checkpoint is not durable yet.
+    Captured,
+    /// Aborted: frozen lines from `cursor` on go back to the live masks. `declined` until it was reported.
+    Merging { cursor: usize, declined: bool },
+}
+
+/// Outcome of one slice of capture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CaptureStatus {
+    /// Frozen pages remain.
+    More,
+    /// Frozen pages remain and the staging pool is empty.
+    NeedsChunk,
+    /// All frozen lines are staged.
+    Done,
+    /// The pool was empty when a frozen page had to be written: the snapshot is being merged back.
+    Declined,
+}
+
+impl Arena {
+    /// Begins the next epoch: what is dirty is frozen. O(1).
+    pub(crate) fn freeze(&mut self) {
+        assert_eq!(
+            self.phase,
+            Phase::Idle,
+            "freeze while the snapshot before is in flight"
+        );
+        self.live ^= 1;
+        self.dirty[self.live].count = 0;
+        self.phase = Phase::Capturing { cursor: 0 };
+    }
+
+    /// Stages frozen pages until about `max_bytes` were copied.
+    pub(crate) fn capture(&mut self, max_bytes: usize) -> CaptureStatus {
+        let Phase::Capturing { mut cursor } = self.phase else {
+            return match self.phase {
+                Phase::Merging { .. } => CaptureStatus::Declined,
+                Phase::Idle | Phase::Captured | Phase::Capturing { .. } => CaptureStatus::Done,
+            };
+        };
+        let frozen = self.live ^ 1;
+        let end = self.dirty[frozen].count;
+        let mut copied_bytes = 0;
+        let mut status = CaptureStatus::More;
+        while cursor < end && copied_bytes < max_bytes {
+            let id = PageId(self.dirty[frozen].ids[cursor]);
+            let mask = self.metas[id.index()].masks[frozen];
+            if mask != 0 {
+                if !self.stage(id) {
+                    status = CaptureStatus::NeedsChunk;
+                    break;
+                }
+                copied_bytes += mask.count_ones() as usize * crate::page::LINE_BYTES;
+            }
+            // A page that was captured on its first write costs a look, so that empty walks are bounded too.
+            copied_bytes += 16;
+            cursor += 1;
+        }
+        self.phase = Phase::Capturing { cursor };
+        if cursor == end {
+            self.staging.finish();
+            self.phase = Phase::Captured;
+            status = CaptureStatus::Done;
+        }
+        status
+    }
+
+    /// Saves the frozen lines of a page that is about to be written. Bounded by one page copy.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn before_first_write(&mut self, id: PageId) {
+        if let Phase::Capturing { .. } = self.phase {
+            if self.stage(id) {
+                self.captured_on_first_write_count += 1;
+                return;
+            }
+            self.begin_merge(true);
+        }
+        assert!(
+            matches!(self.phase, Phase::Merging { .. }),
+            "page={} has frozen lines in phase={:?}",
+            id.0,
+            self.phase
+        );
+        self.retain(id);
+    }
+
+    /// The checkpoint is durable: the frozen lines need not be kept.
+    pub(crate) fn forget_snapshot(&mut self) {
+        assert_eq!(
+            self.phase,
+            Phase::Captured,
+            "a checkpoint became durable before its capture was done"
+        );
+        self.phase = Phase::Idle;
+    }
+
+    /// The checkpoint failed: its lines become dirty again, in slices by [`Arena::merge`].
+    pub(crate) fn begin_merge(&mut self, declined: bool) {
+        match self.phase {
+            Phase::Capturing { .. } | Phase::Captured => {
+                self.staging.discard();
+                self.phase = Phase::Merging {
+                    cursor: 0,
+                    declined,
+                };
+            }
+            Phase::Merging { .. } | Phase::Idle => {}
+        }
+    }
+
+    /// Merges up to `max_pages` pages back; true when the snapshot is gone.
+    pub(crate) fn merge(&mut self, max_pages: usize) -> bool {
+        let Phase::Merging { cursor, declined } = self.phase else {
+            return self.phase == Phase::Idle;
+        };
+        let frozen = self.live ^ 1;
+        let end = self.dirty[frozen].count.min(cursor + max_pages);
+        for index in cursor..end {
+            let id = PageId(self.dirty[frozen].ids[index]);
+            if self.metas[id.index()].masks[frozen] != 0 {
+                self.retain(id);
+            }
+            self.restore_retained(id);
+        }
+        if end == self.dirty[frozen].count {
+            self.phase = Phase::Idle;
+            return true;
+        }
+        self.phase = Phase::Merging {
+            cursor: end,
+            declined,
+        };
+        false
+    }
+
+    fn stage(&mut self, id: PageId) -> bool {
+        let frozen = self.live ^ 1;
+        let meta = &self.metas[id.index()];
+        let mut mask = meta.masks[frozen];
+        if mask.count_ones() >= WHOLE_PAGE_LINES_MIN {
+            mask = u64::MAX;
+        }
+        let fresh = meta.fresh[frozen] != 0;
+        let page: &[u8; PAGE_BYTES] = &self.pages[id.index()].0;
+        if !self.staging.push(id.0, fresh, mask, page) {
+            return false;
+        }
+        self.retain(id);
+        true
+    }
+
+    fn retain(&mut self, id: PageId) {
+        let frozen = self.live ^ 1;
+        let meta = &mut self.metas[id.index()];
+        meta.retained = std::mem::take(&mut meta.masks[frozen]);
+        meta.retained_fresh = std::mem::take(&mut meta.fresh[frozen]);
+    }
+
+    fn restore_retained(&mut self, id: PageId) {
+        let live = self.live;
+        let meta = &mut self.metas[id.index()];
+        let was_clean = meta.masks[live] == 0;
+        meta.masks[live] |= meta.retained;
+        meta.fresh[live] |= meta.retained_fresh;
+        if was_clean {
+            let list = &mut self.dirty[live];
+            list.ids[list.count] = id.0;
+            list.count += 1;
+        }
+    }
+}

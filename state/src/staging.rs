@@ -1,0 +1,107 @@
+//! The bounded pool of chunks that captured lines are copied into.
+//!
+//! `chunks here + chunks at the checkpoint writer = chunk_count`, fixed at creation: capture allocates nothing.
+
+use std::collections::VecDeque;
+
+use crate::format::Chunk;
+
+/// How many chunks of which size a shard has for staging.
+#[derive(Clone, Copy, Debug)]
+pub struct StagingSize {
+    /// Chunks in the pool.
+    pub chunk_count: usize,
+    /// Bytes in a chunk; one chunk becomes one frame.
+    pub chunk_bytes: usize,
+}
+
+impl Default for StagingSize {
+    /// 64 chunks of 256 KiB: 16 MiB a shard.
+    fn default() -> Self {
+        Self {
+            chunk_count: 64,
+            chunk_bytes: 256 << 10,
+        }
+    }
+}
+
+/// The chunks of one shard.
+pub(crate) struct Staging {
+    current: Option<Chunk>,
+    free: Vec<Chunk>,
+    full: VecDeque<Chunk>,
+    size: StagingSize,
+}
+
+impl Staging {
+    pub(crate) fn new(size: StagingSize) -> Self {
+        let free: Vec<Chunk> = (0..size.chunk_count)
+            .map(|_| Chunk::with_capacity(size.chunk_bytes))
+            .collect();
+        Self {
+            current: None,
+            full: VecDeque::with_capacity(size.chunk_count),
+            free,
+            size,
+        }
+    }
+
+    /// Stages the masked lines of a page; false if the pool is empty.
+    pub(crate) fn push(
+        &mut self,
+        page_id: u32,
+        fresh: bool,
+        mask: u64,
+        page: &[u8; crate::page::PAGE_BYTES],
+    ) -> bool {
+        if self.current.as_ref().is_none_or(|c| !c.has_room(mask)) && !self.start_chunk() {
+            return false;
+        }
+        if let Some(current) = &mut self.current {
+            current.push(page_id, fresh, mask, page);
+        }
+        true
+    }
+
+    fn start_chunk(&mut self) -> bool {
+        // The full chunk goes out even if no other is free: it has to travel before it can come back.
+        self.full.extend(self.current.take());
+        self.current = self.free.pop();
+        self.current.is_some()
+    }
+
+    /// Hands the last, partly filled chunk over to the full ones.
+    pub(crate) fn finish(&mut self) {
+        match self.current.take() {
+            Some(chunk) if chunk.is_empty() => self.free.push(chunk),
+            Some(chunk) => self.full.push_back(chunk),
+            None => {}
+        }
+    }
+
+    /// Forgets everything staged.
+    pub(crate) fn discard(&mut self) {
+        self.finish();
+        while let Some(chunk) = self.full.pop_front() {
+            self.give_empty(chunk);
+        }
+    }
+
+    pub(crate) fn take_full(&mut self) -> Option<Chunk> {
+        self.full.pop_front()
+    }
+
+    pub(crate) fn give_empty(&mut self, mut chunk: Chunk) {
+        chunk.clear();
+        self.free.push(chunk);
+        assert!(
+            self.free.len() <= self.size.chunk_count,
+            "more chunks came back than the pool has: chunk_count={}",
+            self.size.chunk_count
+        );
+    }
+
+    pub(crate) fn free_count(&self) -> usize {
+        self.free.len()
+    }
+}

@@ -1,0 +1,231 @@
+//! One shard's state: tables in an arena, frozen and captured as a whole.
+
+use crate::arena::{Arena, PopulateJob};
+use crate::error::StateError;
+use crate::format::Chunk;
+use crate::hash::KeyGroups;
+use crate::page::{PAGE_BYTES, Page};
+use crate::snapshot::{CaptureStatus, Phase};
+use crate::staging::StagingSize;
+use crate::superblock;
+use crate::table::OwnedGroups;
+
+/// What a store is made for.
+#[derive(Clone, Copy, Debug)]
+pub struct StoreConfig {
+    /// Key groups of the job.
+    pub key_groups: KeyGroups,
+    /// This shard, from 0.
+    pub shard: usize,
+    /// Shards of the job.
+    pub shard_count: usize,
+    /// Most bytes of pages.
+    pub budget_bytes: u64,
+    /// Pool for captured lines.
+    pub staging: StagingSize,
+}
+
+impl Default for StoreConfig {
+    /// One shard with 128 key groups and a budget of 1 GiB.
+    fn default() -> Self {
+        Self {
+            key_groups: KeyGroups::default(),
+            shard: 0,
+            shard_count: 1,
+            budget_bytes: 1 << 30,
+            staging: StagingSize::default(),
+        }
+    }
+}
+
+/// The state of one shard.
+///
+/// Tables live inside it ([`crate::ValueTable`]). [`Store::freeze`] fixes an epoch in O(1); [`Store::capture`] copies
+/// what the epoch changed into chunks while the store goes on.
+///
+/// ```
+/// use frazil_state::{CaptureStatus, Store, StoreConfig, ValueTable, hash_key};
+/// let mut store = Store::new(&StoreConfig::default())?;
+/// let table = ValueTable::<u64, u64>::open(&mut store, "squares")?;
+/// table.put(&mut store, hash_key(&3), &3, &9)?;
+/// store.freeze();
+/// table.put(&mut store, hash_key(&3), &3, &10)?; // Not part of the frozen epoch.
+/// while store.capture(64 << 10) != CaptureStatus::Done {}
+/// let chunk = store.take_chunk().expect("the epoch changed something");
+/// assert!(chunk.page_count() > 0);
+/// store.give_chunk(chunk);
+/// store.forget_snapshot();
+/// # Ok::<(), frazil_state::StateError>(())
+/// ```
+pub struct Store {
+    arena: Arena,
+    owned: OwnedGroups,
+    /// Where values of unknown archive length are archived before they get a slot.
+    scratch: Box<Page>,
+    patient: bool,
+}
+
+impl Store {
+    /// Reserves memory for an empty store.
+    ///
+    /// # Errors
+    /// [`StateError::Reserve`] if the address space is not to be had.
+    pub fn new(config: &StoreConfig) -> Result<Self, StateError> {
+        let mut arena = Arena::new(config.budget_bytes, config.staging)?;
+        let owned = owned_groups(config);
+        superblock::set_key_groups(
+            &mut arena,
+            owned.first,
+            owned.length,
+            owned.groups.count(),
+        );
+        Ok(Self::over(arena, owned))
+    }
+
+    pub(crate) fn over(arena: Arena, owned: OwnedGroups) -> Self {
+        Self {
+            arena,
+            owned,
+            scratch: Box::new(Page::zeroed()),
+            patient: false,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn arena(&self) -> &Arena {
+        &self.arena
+    }
+
+    #[inline]
+    pub(crate) fn arena_mut(&mut self) -> &mut Arena {
+        &mut self.arena
+    }
+
+    #[inline]
+    pub(crate) fn arena_and_scratch(&mut self) -> (&mut Arena, &mut Page) {
+        (&mut self.arena, &mut self.scratch)
+    }
+
+    pub(crate) fn owned_groups(&self) -> OwnedGroups {
+        self.owned
+    }
+
+    /// Freezes the epoch: what was changed since the last freeze is now to be captured.
+    ///
+    /// # Panics
+    /// If the snapshot before is still in flight.
+    ///
+    /// # Cost
+    /// O(1): swaps two lists. Does not allocate.
+    pub fn freeze(&mut self) {
+        self.arena.freeze();
+    }
+
+    /// Copies frozen lines into chunks until about `max_bytes` were copied.
+    ///
+    /// # Cost
+    /// Bounded by `max_bytes` plus one page. Does not allocate.
+    pub fn capture(&mut self, max_bytes: usize) -> CaptureStatus {
+        self.arena.capture(max_bytes)
+    }
+
+    /// True while frozen lines remain to be captured.
+    #[must_use]
+    pub fn is_capturing(&self) -> bool {
+        matches!(self.arena.phase, Phase::Capturing { .. })
+    }
+
+    /// True if no snapshot is in flight, so that the next freeze may come.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.arena.phase == Phase::Idle
+    }
+
+    /// The next full chunk of the snapshot in flight.
+    pub fn take_chunk(&mut self) -> Option<Chunk> {
+        self.arena.staging.take_full()
+    }
+
+    /// Takes a chunk back into the pool.
+    pub fn give_chunk(&mut self, chunk: Chunk) {
+        self.arena.staging.give_empty(chunk);
+    }
+
+    /// The checkpoint of the snapshot is durable.
+    ///
+    /// # Panics
+    /// If the capture is not done.
+    pub fn forget_snapshot(&mut self) {
+        self.arena.forget_snapshot();
+    }
+
+    /// The checkpoint of the snapshot failed: its lines become dirty again, by slices of [`Store::merge`].
+    pub fn abort_snapshot(&mut self) {
+        self.arena.begin_merge(false);
+    }
+
+    /// Takes back up to `max_pages` pages of an aborted snapshot; true when the store is idle.
+    pub fn merge(&mut self, max_pages: usize) -> bool {
+        self.arena.merge(max_pages)
+    }
+
+    /// A patient store makes its shard wait for the capture instead of declining the checkpoint when the staging
+    /// pool is too small for the writes that come in meanwhile.
+    pub fn set_patient(&mut self, patient: bool) {
+        self.patient = patient;
+    }
+
+    /// True if no record should be applied until more is captured.
+    #[inline]
+    #[must_use]
+    pub fn must_wait(&self) -> bool {
+        self.patient && self.is_capturing()
+    }
+
+    /// Pages in use or free: how far the arena reaches.
+    #[must_use]
+    pub fn page_count(&self) -> u32 {
+        self.arena.page_count()
+    }
+
+    /// Bytes of pages that hold something.
+    #[must_use]
+    pub fn used_bytes(&self) -> u64 {
+        let free = superblock::free_count(&self.arena);
+        u64::from(self.page_count() - free) * PAGE_BYTES as u64
+    }
+
+    /// Bytes dirtied since the last freeze, at most: every dirty page counts whole.
+    #[must_use]
+    pub fn dirty_bytes_max(&self) -> u64 {
+        (self.arena.dirty[self.arena.live].count * PAGE_BYTES) as u64
+    }
+
+    /// Pages that were captured because a record was about to change them.
+    #[must_use]
+    pub fn captured_on_first_write_count(&self) -> u64 {
+        self.arena.captured_on_first_write_count
+    }
+
+    /// Chunks that are free for capture.
+    #[must_use]
+    pub fn free_chunk_count(&self) -> usize {
+        self.arena.staging.free_count()
+    }
+
+    /// Work for a helper thread if fewer than `ahead_bytes` of populated memory are left for growth. Growth beyond what is
+    /// populated still works, but faults on the caller's thread.
+    #[must_use]
+    pub fn populate_ahead(&self, ahead_bytes: usize) -> Option<PopulateJob> {
+        self.arena.populate_ahead(ahead_bytes / PAGE_BYTES)
+    }
+}
+
+pub(crate) fn owned_groups(config: &StoreConfig) -> OwnedGroups {
+    let (first, length) = config.key_groups.range_of(config.shard, config.shard_count);
+    OwnedGroups {
+        groups: config.key_groups,
+        first,
+        length,
+    }
+}

@@ -1,0 +1,433 @@
+//! One bucket page: header, tags, slots, records.
+//!
+//! | offset | size | field |
+//! |---|---|---|
+//! | 0 | 1 | kind |
+//! | 1 | 1 | depth: path bits that lead here |
+//! | 2 | 1 | tag groups of 16 slots |
+//! | 4 | 2 | records |
+//! | 6 | 2 | deleted tags |
+//! | 8 | 2 | start of the heap (slotted geometry) |
+//! | 10 | 2 | garbage bytes in the heap |
+//! | 12 | 4 | overflow page, 0 = none |
+//! | 16 | 16 a group | tags |
+//!
+//! Fixed geometry: slots from `slots_at`. Slotted: `u16` offsets behind the tags, heap at the page's end.
+//! The bucket is a small open-addressed table of tag groups: a probe starts at the hash's home group and ends
+//! at the first group with an empty tag, or when it has seen all groups.
+
+use std::ops::Range;
+
+use super::geometry::{BUCKET_HEADER_BYTES, GROUP_SLOTS, Geometry, RECORD_HEADER_BYTES};
+use super::tags;
+use crate::hash::KeyHash;
+use crate::page::{PAGE_BYTES, Page, PageId, PageKind, line_mask};
+
+const DEPTH_AT: usize = 1;
+const GROUPS_AT: usize = 2;
+const COUNT_AT: usize = 4;
+const DELETED_AT: usize = 6;
+const HEAP_AT: usize = 8;
+const GARBAGE_AT: usize = 10;
+const NEXT_AT: usize = 12;
+const OFFSET_BYTES: usize = 2;
+const GROUPS_MAX: usize = 32;
+/// A rebuild must win at least this much, or the bucket splits instead.
+const REBUILD_GAIN_BYTES: usize = PAGE_BYTES / 16;
+
+/// A bucket page seen through its table's geometry.
+#[derive(Clone, Copy)]
+pub(crate) struct Bucket<'a> {
+    pub(crate) page: &'a Page,
+    pub(crate) geometry: &'a Geometry,
+}
+
+/// Where a new record goes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Spot {
+    slot: usize,
+    record_at: usize,
+    key_at: usize,
+    value_at: usize,
+    end: usize,
+    /// The slot's tag was `DELETED`.
+    reused: bool,
+    mask: u64,
+}
+
+impl Spot {
+    /// Lines that the insertion writes.
+    pub(crate) fn mask(&self) -> u64 {
+        self.mask
+    }
+
+    pub(crate) fn value_at(&self) -> usize {
+        self.value_at
+    }
+}
+
+/// Whether a record fits.
+pub(crate) enum Fit {
+    Here(Spot),
+    /// After a rebuild with this many tag groups.
+    AfterRebuild(usize),
+    No,
+}
+
+impl<'a> Bucket<'a> {
+    pub(crate) fn depth(&self) -> u32 {
+        u32::from(self.page.u8_at(DEPTH_AT))
+    }
+
+    #[inline]
+    pub(crate) fn groups(&self) -> usize {
+        usize::from(self.page.u8_at(GROUPS_AT))
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        usize::from(self.page.u16_at(COUNT_AT))
+    }
+
+    fn deleted_count(&self) -> usize {
+        usize::from(self.page.u16_at(DELETED_AT))
+    }
+
+    fn heap_start(&self) -> usize {
+        usize::from(self.page.u16_at(HEAP_AT))
+    }
+
+    fn garbage_bytes(&self) -> usize {
+        usize::from(self.page.u16_at(GARBAGE_AT))
+    }
+
+    #[inline]
+    pub(crate) fn next(&self) -> Option<PageId> {
+        let next = PageId(self.page.u32_at(NEXT_AT));
+        (next != PageId::SUPERBLOCK).then_some(next)
+    }
+
+    #[inline]
+    fn tag_group(&self, group: usize) -> [u8; GROUP_SLOTS] {
+        self.page
+            .array_at(BUCKET_HEADER_BYTES + group * GROUP_SLOTS)
+    }
+
+    fn capacity(&self) -> usize {
+        match &self.geometry.fixed {
+            Some(fixed) => fixed.capacity,
+            None => self.groups() * GROUP_SLOTS,
+        }
+    }
+
+    /// Slot of a key.
+    #[inline]
+    pub(crate) fn find(&self, hash: KeyHash, key: &[u8]) -> Option<usize> {
+        let groups = self.groups();
+        let tag = tags::tag_of(hash);
+        let mut group = tags::home_group(hash, groups);
+        for _ in 0..groups {
+            let candidates = self.tag_group(group);
+            for position in tags::positions(tags::matches(&candidates, tag)) {
+                let slot = group * GROUP_SLOTS + position;
+                if self.key(slot) == key {
+                    return Some(slot);
+                }
+            }
+            if tags::matches(&candidates, tags::EMPTY) != 0 {
+                return None;
+            }
+            group = if group + 1 == groups { 0 } else { group + 1 };
+        }
+        None
+    }
+
+    /// Offset of the first slot that could hold the hash, for prefetching.
+    #[inline]
+    pub(crate) fn likely_record_at(&self, hash: KeyHash) -> Option<usize> {
+        let groups = self.groups();
+        let group = tags::home_group(hash, groups);
+        let found = tags::matches(&self.tag_group(group), tags::tag_of(hash));
+        (found != 0).then(|| self.record_at(group * GROUP_SLOTS + found.trailing_zeros() as usize))
+    }
+
+    #[inline]
+    fn record_at(&self, slot: usize) -> usize {
+        match &self.geometry.fixed {
+            Some(fixed) => fixed.slots_at + slot * fixed.stride,
+            None => usize::from(self.page.u16_at(self.offset_at(slot))),
+        }
+    }
+
+    #[inline]
+    fn offset_at(&self, slot: usize) -> usize {
+        BUCKET_HEADER_BYTES + self.groups() * GROUP_SLOTS + slot * OFFSET_BYTES
+    }
+
+    #[inline]
+    fn slotted_lengths(&self, record_at: usize) -> (usize, usize) {
+        (
+            usize::from(self.page.u16_at(record_at)),
+            usize::from(self.page.u16_at(record_at + 2)),
+        )
+    }
+
+    /// Key bytes of a slot that holds a record.
+    #[inline]
+    pub(crate) fn key(&self, slot: usize) -> &'a [u8] {
+        let at = self.record_at(slot);
+        match (&self.geometry.fixed, self.geometry.key_bytes) {
+            (Some(_), Some(key_bytes)) => self.page.bytes_at(at, key_bytes),
+            _ => {
+                let (key_bytes, _) = self.slotted_lengths(at);
+                self.page.bytes_at(at + RECORD_HEADER_BYTES, key_bytes)
+            }
+        }
+    }
+
+    /// Where the value of a slot that holds a record lies in the page.
+    #[inline]
+    pub(crate) fn value_range(&self, slot: usize) -> Range<usize> {
+        let at = self.record_at(slot);
+        match (&self.geometry.fixed, self.geometry.value_bytes) {
+            (Some(fixed), Some(value_bytes)) => {
+                at + fixed.value_at..at + fixed.value_at + value_bytes
+            }
+            _ => {
+                let (key_bytes, value_bytes) = self.slotted_lengths(at);
+                let value_at = at + self.geometry.slotted_value_at(key_bytes);
+                value_at..value_at + value_bytes
+            }
+        }
+    }
+
+    pub(crate) fn value(&self, slot: usize) -> &'a [u8] {
+        let range = self.value_range(slot);
+        self.page.bytes_at(range.start, range.len())
+    }
+
+    /// All slots that hold records, rising.
+    pub(crate) fn slots(self) -> impl Iterator<Item = usize> {
+        (0..self.groups() * GROUP_SLOTS)
+            .filter(move |slot| tags::is_record(self.page.u8_at(BUCKET_HEADER_BYTES + slot)))
+    }
+
+    /// Whether a record of these lengths fits, and where.
+    pub(crate) fn fit(&self, hash: KeyHash, key_bytes: usize, value_bytes: usize) -> Fit {
+        let full = self.count() >= self.capacity() - self.capacity() / 16;
+        let crowded = self.deleted_count() > self.capacity() / 4;
+        if let Some(fixed) = &self.geometry.fixed {
+            return match (full, crowded) {
+                (true, _) => Fit::No,
+                (false, true) => Fit::AfterRebuild(fixed.groups),
+                (false, false) => self.fixed_spot(hash, key_bytes, value_bytes),
+            };
+        }
+        let record_bytes = self.geometry.record_bytes(key_bytes, value_bytes);
+        let room = self.heap_start() - self.arrays_end(self.groups());
+        if full || crowded || room < record_bytes {
+            return self.fit_after_rebuild(record_bytes);
+        }
+        let (slot, reused) = self.free_slot(hash);
+        let record_at = self.heap_start() - record_bytes;
+        let value_at = record_at + self.geometry.slotted_value_at(key_bytes);
+        let mask = self.spot_mask(slot, record_at, value_at + value_bytes)
+            | line_mask(self.offset_at(slot), OFFSET_BYTES);
+        Fit::Here(Spot {
+            slot,
+            record_at,
+            key_at: record_at + RECORD_HEADER_BYTES,
+            value_at,
+            end: value_at + value_bytes,
+            reused,
+            mask,
+        })
+    }
+
+    fn fixed_spot(&self, hash: KeyHash, key_bytes: usize, value_bytes: usize) -> Fit {
+        let (slot, reused) = self.free_slot(hash);
+        let record_at = self.record_at(slot);
+        let value_at = self
+            .geometry
+            .fixed
+            .as_ref()
+            .map_or(0, |fixed| record_at + fixed.value_at);
+        debug_assert_eq!(self.geometry.key_bytes, Some(key_bytes));
+        Fit::Here(Spot {
+            slot,
+            record_at,
+            key_at: record_at,
+            value_at,
+            end: value_at + value_bytes,
+            reused,
+            mask: self.spot_mask(slot, record_at, (value_at + value_bytes).max(record_at + 1)),
+        })
+    }
+
+    fn spot_mask(&self, slot: usize, record_at: usize, end: usize) -> u64 {
+        line_mask(0, BUCKET_HEADER_BYTES)
+            | line_mask(BUCKET_HEADER_BYTES + slot, 1)
+            | line_mask(record_at, end - record_at)
+    }
+
+    fn fit_after_rebuild(&self, record_bytes: usize) -> Fit {
+        let live_bytes = PAGE_BYTES - self.heap_start() - self.garbage_bytes();
+        let heap_bytes = live_bytes + record_bytes;
+        let groups = groups_for(self.count() + 1, heap_bytes);
+        let gain = self.garbage_bytes() + (self.deleted_count() * REBUILD_GAIN_BYTES / GROUP_SLOTS);
+        let wins = gain >= REBUILD_GAIN_BYTES || groups != self.groups();
+        if wins && self.arrays_end(groups) + heap_bytes <= PAGE_BYTES {
+            Fit::AfterRebuild(groups)
+        } else {
+            Fit::No
+        }
+    }
+
+    fn arrays_end(&self, groups: usize) -> usize {
+        BUCKET_HEADER_BYTES + groups * GROUP_SLOTS * (1 + OFFSET_BYTES)
+    }
+
+    /// First slot on the probe path without a record; one exists because the bucket is not full.
+    fn free_slot(&self, hash: KeyHash) -> (usize, bool) {
+        let groups = self.groups();
+        let mut group = tags::home_group(hash, groups);
+        for _ in 0..groups {
+            let tag_group = self.tag_group(group);
+            let empty = tags::matches(&tag_group, tags::EMPTY);
+            let deleted = tags::matches(&tag_group, tags::DELETED);
+            if empty | deleted != 0 {
+                let position = (empty | deleted).trailing_zeros() as usize;
+                return (
+                    group * GROUP_SLOTS + position,
+                    deleted & (1 << position) != 0,
+                );
+            }
+            group = if group + 1 == groups { 0 } else { group + 1 };
+        }
+        unreachable!("a bucket below its load limit has a free slot");
+    }
+}
+
+/// Tag groups for a slotted bucket that holds `count` records in `heap_bytes` and is to fill up with their like.
+fn groups_for(count: usize, heap_bytes: usize) -> usize {
+    let record_bytes = heap_bytes.div_ceil(count.max(1));
+    let expected = (PAGE_BYTES - BUCKET_HEADER_BYTES) / (record_bytes + 1 + OFFSET_BYTES);
+    let needed = (count + 1 + count / 15).div_ceil(GROUP_SLOTS);
+    expected
+        .div_ceil(GROUP_SLOTS)
+        .clamp(1, GROUPS_MAX)
+        .max(needed)
+}
+
+/// Formats a bucket page; `groups` is taken from the geometry where that is fixed.
+pub(crate) fn format(page: &mut Page, geometry: &Geometry, depth: u32, groups: Option<usize>) {
+    page.0[0] = PageKind::Bucket as u8;
+    page.0[DEPTH_AT] = u8::try_from(depth).expect("path bits are at most 40");
+    let groups = match &geometry.fixed {
+        Some(fixed) => {
+            let tags_end = BUCKET_HEADER_BYTES + fixed.groups * GROUP_SLOTS;
+            page.0[BUCKET_HEADER_BYTES + fixed.capacity..tags_end].fill(tags::ABSENT);
+            fixed.groups
+        }
+        None => groups.unwrap_or(1),
+    };
+    page.0[GROUPS_AT] = u8::try_from(groups).expect("bounded by GROUPS_MAX or a page");
+    put_u16(page, HEAP_AT, PAGE_BYTES);
+}
+
+/// Tag groups for the first record of a new slotted bucket.
+pub(crate) fn groups_for_first(geometry: &Geometry, key_bytes: usize, value_bytes: usize) -> usize {
+    groups_for(1, geometry.record_bytes(key_bytes, value_bytes))
+}
+
+/// Tag groups for one half of a bucket that splits.
+pub(crate) fn groups_for_half(bucket: Bucket<'_>) -> usize {
+    let live_bytes = PAGE_BYTES - bucket.heap_start() - bucket.garbage_bytes();
+    // All records may land in one half, which must hold them beside its arrays; the present number of groups does.
+    let groups_max = (PAGE_BYTES - BUCKET_HEADER_BYTES - live_bytes)
+        / (GROUP_SLOTS * (1 + OFFSET_BYTES));
+    groups_for(bucket.count(), live_bytes).min(groups_max)
+}
+
+/// Writes everything of a record but its value; the caller has marked `spot.mask()`.
+pub(crate) fn insert(
+    page: &mut Page,
+    geometry: &Geometry,
+    spot: &Spot,
+    hash: KeyHash,
+    key: &[u8],
+) {
+    let bucket = Bucket { page, geometry };
+    let (count, deleted) = (bucket.count(), bucket.deleted_count());
+    let offset_at = bucket.offset_at(spot.slot);
+    page.0[BUCKET_HEADER_BYTES + spot.slot] = tags::tag_of(hash);
+    put_u16(page, COUNT_AT, count + 1);
+    put_u16(page, DELETED_AT, deleted - usize::from(spot.reused));
+    page.put(spot.key_at, key);
+    if geometry.fixed.is_none() {
+        put_u16(page, offset_at, spot.record_at);
+        put_u16(page, HEAP_AT, spot.record_at);
+        put_u16(page, spot.record_at, key.len());
+        put_u16(page, spot.record_at + 2, spot.end - spot.value_at);
+    }
+}
+
+/// Lines that the removal of a slot's record writes.
+pub(crate) fn remove_mask(slot: usize) -> u64 {
+    line_mask(0, BUCKET_HEADER_BYTES) | line_mask(BUCKET_HEADER_BYTES + slot, 1)
+}
+
+/// Removes a slot's record; the caller has marked `remove_mask(slot)`.
+pub(crate) fn remove(page: &mut Page, geometry: &Geometry, slot: usize) {
+    let bucket = Bucket { page, geometry };
+    let count = bucket.count() - 1;
+    let group = bucket.tag_group(slot / GROUP_SLOTS);
+    // A probe that reached this group would have ended here anyway if the group has an empty tag.
+    let ends_probe = tags::matches(&group, tags::EMPTY) != 0;
+    let deleted = bucket.deleted_count() + usize::from(!ends_probe);
+    let garbage = match &geometry.fixed {
+        Some(_) => 0,
+        None => {
+            let (key, value) = bucket.slotted_lengths(bucket.record_at(slot));
+            bucket.garbage_bytes() + geometry.record_bytes(key, value)
+        }
+    };
+    page.0[BUCKET_HEADER_BYTES + slot] = if ends_probe {
+        tags::EMPTY
+    } else {
+        tags::DELETED
+    };
+    put_u16(page, COUNT_AT, count);
+    put_u16(page, DELETED_AT, deleted);
+    put_u16(page, GARBAGE_AT, garbage);
+}
+
+/// Links an overflow page; the caller has marked line 0.
+pub(crate) fn set_next(page: &mut Page, next: Option<PageId>) {
+    let next = next.unwrap_or(PageId::SUPERBLOCK);
+    page.put(NEXT_AT, &next.0.to_le_bytes());
+}
+
+/// Copies a record into a page under construction, which has room for it.
+pub(crate) fn copy_record(
+    target: &mut Page,
+    geometry: &Geometry,
+    hash: KeyHash,
+    key: &[u8],
+    value: &[u8],
+) {
+    let bucket = Bucket {
+        page: target,
+        geometry,
+    };
+    let Fit::Here(spot) = bucket.fit(hash, key.len(), value.len()) else {
+        unreachable!("a page under construction holds a part of one page's records");
+    };
+    insert(target, geometry, &spot, hash, key);
+    target.put(spot.value_at, value);
+}
+
+#[inline]
+fn put_u16(page: &mut Page, offset: usize, value: usize) {
+    let value = u16::try_from(value).expect("offsets and counts in a page are at most 4096");
+    page.put(offset, &value.to_le_bytes());
+}

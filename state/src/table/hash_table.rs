@@ -1,0 +1,352 @@
+//! Find, insert, replace and remove on bytes: directory above, buckets below.
+//!
+//! Growth: a bucket that is full is rebuilt if that wins space, else split in two by the next path bit; one page is
+//! allocated and one directory node touched. Where the path bits are used up (equal hashes), overflow pages chain.
+
+use super::bucket::{self, Bucket, Fit, Spot};
+use super::directory::{self, Parent, Place};
+use super::geometry::{Geometry, RECORD_BYTES_MAX};
+use crate::arena::Arena;
+use crate::catalog::{self, TableIndex, TypeIdentity};
+use crate::error::StateError;
+use crate::hash::{KeyGroups, KeyHash, PATH_BITS_END, hash_bytes};
+use crate::key::KEY_BYTES_MAX;
+use crate::page::{Page, PageId, PageKind};
+
+/// Hashes prefetched together: their lines fit into the first-level cache beside everything else.
+const PREFETCH_BLOCK: usize = 32;
+
+/// Pages that one insertion can need: a directory page or node page and a sibling for every path bit left.
+const SPLIT_PAGES_MAX: usize = 2 * PATH_BITS_END as usize;
+
+/// Key groups of a job and the part of them that a shard owns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct OwnedGroups {
+    pub(crate) groups: KeyGroups,
+    pub(crate) first: u32,
+    pub(crate) length: u32,
+}
+
+/// A table's place and shape, decoded from its descriptor.
+#[derive(Clone, Debug)]
+pub(crate) struct HashTable {
+    index: TableIndex,
+    pub(crate) roots: PageId,
+    pub(crate) owned: OwnedGroups,
+    pub(crate) geometry: Geometry,
+}
+
+/// A record that exists.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Found {
+    pub(crate) page: PageId,
+    pub(crate) slot: usize,
+}
+
+impl HashTable {
+    /// Opens a table of the catalog.
+    pub(crate) fn open(
+        arena: &Arena,
+        index: TableIndex,
+        owned: OwnedGroups,
+    ) -> Result<Self, StateError> {
+        Ok(Self {
+            index,
+            roots: catalog::roots(arena, index),
+            owned,
+            geometry: catalog::geometry(arena, index)?,
+        })
+    }
+
+    /// Creates a table.
+    pub(crate) fn create(
+        arena: &mut Arena,
+        name: &str,
+        identity: TypeIdentity,
+        geometry: &Geometry,
+        owned: OwnedGroups,
+    ) -> Result<Self, StateError> {
+        let pages = directory::roots_page_count(owned.length);
+        let index = catalog::add(arena, name, identity, geometry, pages)?;
+        Self::open(arena, index, owned)
+    }
+
+    pub(crate) fn name(&self, arena: &Arena) -> String {
+        catalog::name(arena, self.index)
+    }
+
+    #[inline]
+    pub(crate) fn bucket<'a>(&'a self, arena: &'a Arena, page: PageId) -> Bucket<'a> {
+        Bucket {
+            page: arena.page(page),
+            geometry: &self.geometry,
+        }
+    }
+
+    /// Group of a key, relative to the shard's first.
+    #[inline]
+    fn group(&self, hash: KeyHash) -> u32 {
+        let group = self.owned.groups.group_of(hash);
+        debug_assert!(
+            group >= self.owned.first && group < self.owned.first + self.owned.length,
+            "a record of key group {group} reached a shard that owns {} from {}",
+            self.owned.length,
+            self.owned.first
+        );
+        group - self.owned.first
+    }
+
+    #[inline]
+    fn locate(&self, arena: &Arena, hash: KeyHash) -> Option<Place> {
+        let path = self.owned.groups.path_of(hash);
+        directory::locate(arena, self.roots, self.group(hash), path)
+    }
+
+    /// Loads the lines that finding these keys will read: first tags, then the likely records.
+    pub(crate) fn prefetch(&self, arena: &Arena, hashes: &[KeyHash]) {
+        for block in hashes.chunks(PREFETCH_BLOCK) {
+            let mut pages = [PageId::SUPERBLOCK; PREFETCH_BLOCK];
+            for (page, hash) in pages.iter_mut().zip(block) {
+                if let Some(place) = self.locate(arena, *hash) {
+                    *page = place.bucket;
+                    arena.prefetch(place.bucket, self.geometry.likely_tags_at(*hash));
+                }
+            }
+            for (page, hash) in pages.iter().zip(block) {
+                if *page != PageId::SUPERBLOCK
+                    && let Some(at) = self.bucket(arena, *page).likely_record_at(*hash)
+                {
+                    arena.prefetch(*page, at);
+                }
+            }
+        }
+    }
+
+    /// Finds a key.
+    #[inline]
+    pub(crate) fn find(&self, arena: &Arena, hash: KeyHash, key: &[u8]) -> Option<Found> {
+        let mut page = self.locate(arena, hash)?.bucket;
+        loop {
+            let bucket = self.bucket(arena, page);
+            if let Some(slot) = bucket.find(hash, key) {
+                return Some(Found { page, slot });
+            }
+            page = bucket.next()?;
+        }
+    }
+
+    /// Makes a record for a key that is not in the table and hands out its value bytes, zeroed or not.
+    ///
+    /// # Errors
+    /// A key or record over the limits, or an exhausted budget; the table's content is unchanged.
+    pub(crate) fn insert<'a>(
+        &self,
+        arena: &'a mut Arena,
+        hash: KeyHash,
+        key: &[u8],
+        value_bytes: usize,
+    ) -> Result<&'a mut [u8], StateError> {
+        self.check_lengths(arena, key, value_bytes)?;
+        let (page, spot) = self.find_spot(arena, hash, key.len(), value_bytes)?;
+        let target = arena.page_mut(page, spot.mask());
+        bucket::insert(target, &self.geometry, &spot, hash, key);
+        self.count(arena, hash, 1);
+        Ok(&mut arena.pages[page.index()].0[spot.value_at()..spot.value_at() + value_bytes])
+    }
+
+    fn check_lengths(&self, arena: &Arena, key: &[u8], value_bytes: usize) -> Result<(), StateError> {
+        if key.len() > KEY_BYTES_MAX {
+            return Err(StateError::KeyTooLong {
+                found_bytes: key.len(),
+                max_bytes: KEY_BYTES_MAX,
+            });
+        }
+        let record_bytes = self.geometry.record_bytes(key.len(), value_bytes);
+        if self.geometry.fixed.is_none() && record_bytes > RECORD_BYTES_MAX {
+            return Err(StateError::ValueTooLong {
+                table: self.name(arena),
+                found_bytes: record_bytes,
+                max_bytes: RECORD_BYTES_MAX,
+            });
+        }
+        Ok(())
+    }
+
+    /// Refuses a replacement by a longer value before the old one is removed, unless it is sure to succeed.
+    ///
+    /// # Errors
+    /// A record over the limits, or fewer than [`SPLIT_PAGES_MAX`] pages left.
+    pub(crate) fn check_growth(
+        &self,
+        arena: &Arena,
+        key: &[u8],
+        value_bytes: usize,
+    ) -> Result<(), StateError> {
+        self.check_lengths(arena, key, value_bytes)?;
+        if arena.available_pages() < SPLIT_PAGES_MAX {
+            return Err(arena.exhausted());
+        }
+        Ok(())
+    }
+
+    fn find_spot(
+        &self,
+        arena: &mut Arena,
+        hash: KeyHash,
+        key_bytes: usize,
+        value_bytes: usize,
+    ) -> Result<(PageId, Spot), StateError> {
+        loop {
+            let Some(place) = self.locate(arena, hash) else {
+                self.first_bucket(arena, hash, key_bytes, value_bytes)?;
+                continue;
+            };
+            let mut page = place.bucket;
+            let last = loop {
+                match self.bucket(arena, page).fit(hash, key_bytes, value_bytes) {
+                    Fit::Here(spot) => return Ok((page, spot)),
+                    Fit::AfterRebuild(groups) => self.rebuild(arena, page, groups),
+                    Fit::No => match self.bucket(arena, page).next() {
+                        Some(next) => page = next,
+                        None => break page,
+                    },
+                }
+            };
+            if self.bucket(arena, place.bucket).depth() < self.owned.groups.path_bits_max() {
+                self.split(arena, hash, place)?;
+            } else {
+                let groups = bucket::groups_for_first(&self.geometry, key_bytes, value_bytes);
+                self.chain(arena, last, groups)?;
+            }
+        }
+    }
+
+    fn first_bucket(
+        &self,
+        arena: &mut Arena,
+        hash: KeyHash,
+        key_bytes: usize,
+        value_bytes: usize,
+    ) -> Result<(), StateError> {
+        let groups = bucket::groups_for_first(&self.geometry, key_bytes, value_bytes);
+        let id = self.new_bucket(arena, 0, groups)?;
+        directory::set_root(arena, self.roots, self.group(hash), id);
+        Ok(())
+    }
+
+    fn new_bucket(
+        &self,
+        arena: &mut Arena,
+        depth: u32,
+        groups: usize,
+    ) -> Result<PageId, StateError> {
+        let id = arena.allocate(PageKind::Bucket)?;
+        let mut page = Page::zeroed();
+        bucket::format(&mut page, &self.geometry, depth, Some(groups));
+        arena.replace(id, &page);
+        Ok(id)
+    }
+
+    fn chain(&self, arena: &mut Arena, last: PageId, groups: usize) -> Result<(), StateError> {
+        let depth = self.bucket(arena, last).depth();
+        let id = self.new_bucket(arena, depth, groups)?;
+        bucket::set_next(arena.page_mut(last, 1), Some(id));
+        Ok(())
+    }
+
+    fn rebuild(&self, arena: &mut Arena, id: PageId, groups: usize) {
+        let source = self.bucket(arena, id);
+        let mut rebuilt = Page::zeroed();
+        bucket::format(&mut rebuilt, &self.geometry, source.depth(), Some(groups));
+        bucket::set_next(&mut rebuilt, source.next());
+        for slot in source.slots() {
+            let (key, value) = (source.key(slot), source.value(slot));
+            bucket::copy_record(&mut rebuilt, &self.geometry, hash_bytes(key), key, value);
+        }
+        arena.replace(id, &rebuilt);
+    }
+
+    fn split(&self, arena: &mut Arena, hash: KeyHash, place: Place) -> Result<(), StateError> {
+        let path = self.owned.groups.path_of(hash);
+        let depth = self.bucket(arena, place.bucket).depth();
+        if place.resolved <= depth {
+            let mut nodes_page = catalog::nodes_page(arena, self.index);
+            let before = nodes_page;
+            let group = self.group(hash);
+            directory::deepen(arena, self.roots, group, path, place, &mut nodes_page)?;
+            if nodes_page != before {
+                catalog::set_nodes_page(arena, self.index, nodes_page);
+            }
+            return Ok(());
+        }
+        let sibling = arena.allocate(PageKind::Bucket)?;
+        let (low, high) = self.halves(self.bucket(arena, place.bucket));
+        arena.replace(place.bucket, &low);
+        arena.replace(sibling, &high);
+        directory::split_references(arena, place, path, depth, sibling);
+        Ok(())
+    }
+
+    /// The records of a bucket whose next path bit is 0, and those whose is 1.
+    fn halves(&self, source: Bucket<'_>) -> (Page, Page) {
+        let depth = source.depth();
+        let groups = bucket::groups_for_half(source);
+        let mut halves = [Page::zeroed(), Page::zeroed()];
+        for half in &mut halves {
+            bucket::format(half, &self.geometry, depth + 1, Some(groups));
+        }
+        for slot in source.slots() {
+            let (key, value) = (source.key(slot), source.value(slot));
+            let hash = hash_bytes(key);
+            let bit = (self.owned.groups.path_of(hash) >> (63 - depth)) & 1;
+            let half = &mut halves[usize::from(bit == 1)];
+            bucket::copy_record(half, &self.geometry, hash, key, value);
+        }
+        let [low, high] = halves;
+        (low, high)
+    }
+
+    /// Removes a record.
+    pub(crate) fn remove(&self, arena: &mut Arena, hash: KeyHash, found: Found) {
+        let page = arena.page_mut(found.page, bucket::remove_mask(found.slot));
+        bucket::remove(page, &self.geometry, found.slot);
+        self.count(arena, hash, -1);
+        if self.bucket(arena, found.page).count() == 0 {
+            self.release_empty(arena, hash, found.page);
+        }
+    }
+
+    /// Gives an empty page back where one reference leads to it: an overflow page, or the only bucket of a group. Buckets
+    /// below a directory stay; their neighbours' growth will use them.
+    fn release_empty(&self, arena: &mut Arena, hash: KeyHash, empty: PageId) {
+        let place = self.locate(arena, hash).expect("the record was found here");
+        let next = self.bucket(arena, empty).next();
+        if place.bucket != empty {
+            let mut before = place.bucket;
+            while let Some(page) = self.bucket(arena, before).next().filter(|p| *p != empty) {
+                before = page;
+            }
+            bucket::set_next(arena.page_mut(before, 1), next);
+            arena.free(empty);
+        } else if place.parent == Parent::Root && next.is_none() {
+            directory::set_root(arena, self.roots, self.group(hash), PageId::SUPERBLOCK);
+            arena.free(empty);
+        }
+    }
+
+    fn count(&self, arena: &mut Arena, hash: KeyHash, change: i64) {
+        let group = self.group(hash);
+        let count = directory::record_count(arena, self.roots, group);
+        let count = count
+            .checked_add_signed(change)
+            .expect("a group's record count never falls below zero");
+        directory::set_record_count(arena, self.roots, group, count);
+    }
+
+    /// Records in the table.
+    pub(crate) fn record_count(&self, arena: &Arena) -> u64 {
+        (0..self.owned.length)
+            .map(|group| directory::record_count(arena, self.roots, group))
+            .sum()
+    }
+}

@@ -1,0 +1,69 @@
+//! Visiting every record of a table, in slices.
+
+use super::directory;
+use super::hash_table::HashTable;
+use crate::arena::Arena;
+
+/// Where a scan stands: group and path, so it stays valid while buckets split.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ScanCursor {
+    group: u32,
+    path: u64,
+}
+
+impl HashTable {
+    /// Visits whole buckets from the cursor on until at least `limit` records were visited; true at the end.
+    pub(crate) fn scan<E>(
+        &self,
+        arena: &Arena,
+        cursor: &mut ScanCursor,
+        limit: usize,
+        mut visit: impl FnMut(&[u8], &[u8]) -> Result<(), E>,
+    ) -> Result<bool, E> {
+        let mut visited = 0;
+        while cursor.group < self.owned.length {
+            if visited >= limit {
+                return Ok(false);
+            }
+            let Some(place) = directory::locate(arena, self.roots, cursor.group, cursor.path)
+            else {
+                *cursor = cursor.next_group();
+                continue;
+            };
+            let depth = self.bucket(arena, place.bucket).depth();
+            let mut page = Some(place.bucket);
+            while let Some(id) = page {
+                let bucket = self.bucket(arena, id);
+                for slot in bucket.slots() {
+                    visit(bucket.key(slot), bucket.value(slot))?;
+                    visited += 1;
+                }
+                page = bucket.next();
+            }
+            *cursor = cursor.after_bucket(depth);
+        }
+        Ok(true)
+    }
+}
+
+impl ScanCursor {
+    fn next_group(self) -> Self {
+        Self {
+            group: self.group + 1,
+            path: 0,
+        }
+    }
+
+    /// Behind all paths that share the first `depth` bits.
+    fn after_bucket(self, depth: u32) -> Self {
+        if depth == 0 {
+            return self.next_group();
+        }
+        let step = 1u64 << (64 - depth);
+        let begin = self.path & !(step - 1);
+        match begin.checked_add(step) {
+            Some(path) => Self { path, ..self },
+            None => self.next_group(),
+        }
+    }
+}

@@ -1,0 +1,301 @@
+//! A typed keyed table: one value a key.
+
+use std::marker::PhantomData;
+
+use rkyv::rancor::BoxedError;
+
+use super::geometry::Geometry;
+use super::hash_table::{Found, HashTable};
+use super::scan::ScanCursor;
+use crate::catalog::{self, TypeIdentity};
+use crate::error::StateError;
+use crate::hash::KeyHash;
+use crate::key::Key;
+use crate::store::Store;
+use crate::value::{self, Value};
+
+/// A table of values by key, inside a [`Store`].
+///
+/// ```
+/// use frazil_state::{Store, StoreConfig, ValueTable, hash_key};
+/// let mut store = Store::new(&StoreConfig::default())?;
+/// let counts = ValueTable::<str, u64>::open(&mut store, "counts")?;
+/// for word in ["ice", "water", "ice"] {
+///     counts.update(&mut store, hash_key(word), word, &0, |count| *count += 1)?;
+/// }
+/// assert_eq!(counts.get(&store, hash_key("ice"), "ice")?, Some(2));
+/// # Ok::<(), frazil_state::StateError>(())
+/// ```
+#[derive(Debug)]
+pub struct ValueTable<K: ?Sized, V> {
+    table: HashTable,
+    types: PhantomData<(fn(&K), V)>,
+}
+
+impl<K: Key + ?Sized, V: Value> ValueTable<K, V> {
+    /// Opens the table `name`, creating it if the store has none.
+    ///
+    /// # Errors
+    /// [`StateError::TypeChanged`] if the table was written with other types, [`StateError::Table`] if a bound on
+    /// names or tables is hit.
+    pub fn open(store: &mut Store, name: &str) -> Result<Self, StateError> {
+        let identity = TypeIdentity {
+            key_fingerprint: value::type_fingerprint::<K>(K::FIXED_BYTES.unwrap_or(0), 1),
+            value_fingerprint: value::fingerprint::<V>(),
+        };
+        let owned = store.owned_groups();
+        let table = if let Some(index) = catalog::find(store.arena(), name) {
+            check_identity(name, identity, catalog::identity(store.arena(), index))?;
+            HashTable::open(store.arena(), index, owned)?
+        } else {
+            let geometry = Geometry::new(
+                K::FIXED_BYTES,
+                value::fixed_bytes::<V>(),
+                value::alignment::<V>(),
+            );
+            HashTable::create(store.arena_mut(), name, identity, &geometry, owned)?
+        };
+        Ok(Self {
+            table,
+            types: PhantomData,
+        })
+    }
+
+    /// Loads the cache lines that accesses to these keys will read.
+    ///
+    /// # Cost
+    /// Some ns a key; pays where the table is larger than the cache.
+    #[inline]
+    pub fn prefetch(&self, store: &Store, hashes: &[KeyHash]) {
+        self.table.prefetch(store.arena(), hashes);
+    }
+
+    /// The value of a key, copied out.
+    ///
+    /// # Errors
+    /// [`StateError::Invalid`] if the stored bytes are no value of this type.
+    pub fn get(&self, store: &Store, hash: KeyHash, key: &K) -> Result<Option<V>, StateError> {
+        let bytes = self.bytes(store, hash, key);
+        bytes
+            .map(|bytes| value::unarchive::<V>(bytes).map_err(|error| self.invalid(store, &error)))
+            .transpose()
+    }
+
+    /// The archived value of a key, in place.
+    ///
+    /// # Errors
+    /// [`StateError::Invalid`] if the stored bytes are no value of this type.
+    ///
+    /// # Cost
+    /// Does not allocate or copy; checks the archive, which is free for integers.
+    pub fn get_archived<'a>(
+        &self,
+        store: &'a Store,
+        hash: KeyHash,
+        key: &K,
+    ) -> Result<Option<&'a V::Archived>, StateError> {
+        let bytes = self.bytes(store, hash, key);
+        bytes
+            .map(|bytes| value::view::<V>(bytes).map_err(|error| self.invalid(store, &error)))
+            .transpose()
+    }
+
+    fn bytes<'a>(&self, store: &'a Store, hash: KeyHash, key: &K) -> Option<&'a [u8]> {
+        let arena = store.arena();
+        let found = key.with_bytes(|key| self.table.find(arena, hash, key))?;
+        let range = self.table.bucket(arena, found.page).value_range(found.slot);
+        Some(&arena.page(found.page).0[range])
+    }
+
+    /// Changes the value of a key, starting from `initial` where there is none, and gives what `update` returned.
+    ///
+    /// # Errors
+    /// A key or value over the limits, an exhausted budget, or stored bytes that are no value of this type.
+    ///
+    /// # Cost
+    /// A value whose archive keeps its length is changed in place and touches no other line. Does not allocate for
+    /// fixed-size values. Bounded by one page split.
+    #[inline]
+    pub fn update<T>(
+        &self,
+        store: &mut Store,
+        hash: KeyHash,
+        key: &K,
+        initial: &V,
+        update: impl FnOnce(&mut V) -> T,
+    ) -> Result<T, StateError>
+    where
+        V: Clone,
+    {
+        key.with_bytes(|key| {
+            let Some(found) = self.table.find(store.arena(), hash, key) else {
+                let mut value = initial.clone();
+                let result = update(&mut value);
+                self.insert_bytes(store, hash, key, &value)?;
+                return Ok(result);
+            };
+            let arena = store.arena();
+            let range = self.table.bucket(arena, found.page).value_range(found.slot);
+            let stored = &arena.page(found.page).0[range];
+            let mut value =
+                value::unarchive::<V>(stored).map_err(|error| self.invalid(store, &error))?;
+            let result = update(&mut value);
+            self.replace(store, hash, key, found, &value)?;
+            Ok(result)
+        })
+    }
+
+    /// Sets the value of a key.
+    ///
+    /// # Errors
+    /// As [`ValueTable::update`].
+    pub fn put(
+        &self,
+        store: &mut Store,
+        hash: KeyHash,
+        key: &K,
+        value: &V,
+    ) -> Result<(), StateError> {
+        key.with_bytes(|key| match self.table.find(store.arena(), hash, key) {
+            Some(found) => self.replace(store, hash, key, found, value),
+            None => self.insert_bytes(store, hash, key, value),
+        })
+    }
+
+    /// Removes a key; true if it was there.
+    pub fn remove(&self, store: &mut Store, hash: KeyHash, key: &K) -> bool {
+        let found = key.with_bytes(|key| self.table.find(store.arena(), hash, key));
+        if let Some(found) = found {
+            self.table.remove(store.arena_mut(), hash, found);
+        }
+        found.is_some()
+    }
+
+    /// Keys in the table.
+    #[must_use]
+    pub fn len(&self, store: &Store) -> u64 {
+        self.table.record_count(store.arena())
+    }
+
+    /// True if the table has no keys.
+    #[must_use]
+    pub fn is_empty(&self, store: &Store) -> bool {
+        self.len(store) == 0
+    }
+
+    /// Visits keys and values from the cursor on, at least `limit` of them if so many are left; true at the end.
+    ///
+    /// Every key that is in the table during the whole scan is visited once.
+    ///
+    /// # Errors
+    /// [`StateError::Invalid`] if stored bytes are no key or value of these types.
+    pub fn scan(
+        &self,
+        store: &Store,
+        cursor: &mut ScanCursor,
+        limit: usize,
+        mut visit: impl FnMut(&K, V),
+    ) -> Result<bool, StateError> {
+        let arena = store.arena();
+        self.table.scan(arena, cursor, limit, |key, bytes| {
+            let value =
+                value::unarchive::<V>(bytes).map_err(|error| self.invalid(store, &error))?;
+            K::from_bytes(key, |key| visit(key, value)).map_err(|error| StateError::Invalid {
+                table: self.table.name(arena),
+                what: "key",
+                reason: error.to_string(),
+            })
+        })
+    }
+
+    #[inline]
+    fn replace(
+        &self,
+        store: &mut Store,
+        hash: KeyHash,
+        key: &[u8],
+        found: Found,
+        value: &V,
+    ) -> Result<(), StateError> {
+        let arena = store.arena();
+        let range = self.table.bucket(arena, found.page).value_range(found.slot);
+        if value::fixed_bytes::<V>().is_some() {
+            let slot = store
+                .arena_mut()
+                .bytes_mut(found.page, range.start, range.len());
+            return match value::archive(value, slot) {
+                Ok(_) => Ok(()),
+                Err(error) => Err(self.not_archived(store, &error)),
+            };
+        }
+        let bytes = self.archive_aside(store, value)?;
+        let (arena, scratch) = store.arena_and_scratch();
+        if bytes == range.len() {
+            arena.write(found.page, range.start, &scratch.0[..bytes]);
+            return Ok(());
+        }
+        self.table.check_growth(arena, key, bytes)?;
+        self.table.remove(arena, hash, found);
+        let slot = self.table.insert(arena, hash, key, bytes)?;
+        slot.copy_from_slice(&scratch.0[..bytes]);
+        Ok(())
+    }
+
+    fn insert_bytes(
+        &self,
+        store: &mut Store,
+        hash: KeyHash,
+        key: &[u8],
+        value: &V,
+    ) -> Result<(), StateError> {
+        let bytes = self.archive_aside(store, value)?;
+        let (arena, scratch) = store.arena_and_scratch();
+        let slot = self.table.insert(arena, hash, key, bytes)?;
+        slot.copy_from_slice(&scratch.0[..bytes]);
+        Ok(())
+    }
+
+    fn archive_aside(&self, store: &mut Store, value: &V) -> Result<usize, StateError> {
+        let archived = value::archive(value, &mut store.arena_and_scratch().1.0);
+        archived.map_err(|error| self.not_archived(store, &error))
+    }
+
+    #[cold]
+    fn not_archived(&self, store: &Store, error: &BoxedError) -> StateError {
+        StateError::Archive {
+            table: self.table.name(store.arena()),
+            reason: error.to_string(),
+        }
+    }
+
+    #[cold]
+    fn invalid(&self, store: &Store, error: &BoxedError) -> StateError {
+        StateError::Invalid {
+            table: self.table.name(store.arena()),
+            what: "value",
+            reason: error.to_string(),
+        }
+    }
+}
+
+fn check_identity(
+    table: &str,
+    expected: TypeIdentity,
+    found: TypeIdentity,
+) -> Result<(), StateError> {
+    let pairs = [
+        ("key", expected.key_fingerprint, found.key_fingerprint),
+        ("value", expected.value_fingerprint, found.value_fingerprint),
+    ];
+    for (what, expected, found) in pairs {
+        if expected != found {
+            return Err(StateError::TypeChanged {
+                table: table.to_owned(),
+                what,
+                expected,
+                found,
+            });
+        }
+    }
+    Ok(())
+}
