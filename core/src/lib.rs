@@ -1,1 +1,56 @@
-//! Placeholder.
+//! Frazil: an embeddable, low-latency, stateful stream-processing engine for one Linux machine.
+//!
+//! A [`Job`] runs a [`Flow`] on pinned cores, one shard each, with keyed state that survives crashes exactly once:
+//!
+//! ```no_run
+//! use std::time::Duration;
+//! use frazil::{Checkpoints, Cores, CsvFiles, Job, TextFiles};
+//!
+//! # fn main() -> Result<(), frazil::Error> {
+//! let job = Job::builder("word-count")
+//!     .cores(Cores::all())
+//!     .checkpoints(Checkpoints::every(Duration::from_millis(100)).dir("checkpoints"))
+//!     .build()?;
+//! let handle = job.start(|flow| {
+//!     flow.source(TextFiles::new(["input.txt"]))
+//!         .flat_map(|line, out| for word in line.split_whitespace() { out.push(word) })
+//!         .key_by(|word| word)
+//!         .aggregate("count", 0u64, |count, _word| *count += 1)
+//!         .sink(CsvFiles::new("out"));
+//! })?;
+//! handle.wait()?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Start it again after a crash and it goes on from its newest whole checkpoint. `DESIGN.md` beside the crate tells how.
+
+mod checkpoint;
+mod error;
+mod exchange;
+mod flow;
+mod job;
+mod shard;
+mod sink;
+mod source;
+mod statistics;
+
+pub use checkpoint::{CheckpointReport, RecoveryReport, SkippedCheckpoint};
+pub use error::Error;
+pub use flow::{
+    AggregatedStream, Flow, FlowError, Keyed, KeyedStream, Out, Plain, Record, RecordBatch, Stream,
+};
+pub use frazil_io::IoError;
+pub use frazil_io::runtime::{Driver, DriverChoice, DriverDecision};
+pub use frazil_io::storage;
+pub use frazil_state::{Key, StagingSize, StateError, Value};
+pub use job::{Checkpoints, Cores, Job, JobBuilder, JobHandle, Tuning};
+pub use sink::{
+    ChannelSink, ChannelWriter, Committer, Count, CountWriter, CsvFiles, CsvWriter, ForEach,
+    ForEachWriter, Restored, Sink, SinkError, SinkWriter,
+};
+pub use source::{
+    Iter, IterReader, ReadStatus, Source, SourceError, SourcePlan, Split, SplitReader, TextFiles,
+    TextFilesReader, push,
+};
+pub use statistics::{CheckpointStatistics, Latency, Statistics};

@@ -1,5 +1,5 @@
-//! Pinned loops end, exchange messages, survive each other's panics, and never hang; on both drivers.
-//! Where the machine forbids `io_uring`, the plain thread driver is tested alone.
+//! Pinned loops end, exchange messages, survive each other's panics, and never hang; on both
+//! drivers. Where the machine forbids `io_uring`, the plain thread driver is tested alone.
 
 use std::cell::Cell;
 use std::rc::Rc;

@@ -1,5 +1,6 @@
-//! A locked-memory limit that is too small is found by the preflight, and by the start of a loop that
-//! was not preceded by one. The limit belongs to the whole process, so this file holds one test.
+//! A locked-memory limit that is too small is found by the preflight, and by the start of a loop
+//! that was not preceded by one. The limit belongs to the whole process, so this file holds one
+//! test.
 
 use frazil_io::IoError;
 use frazil_io::runtime::{

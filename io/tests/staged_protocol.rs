@@ -1,5 +1,5 @@
-//! Whatever happens to the storage, the committed rows are those of the restored checkpoint, and at the end
-//! those of a run in which nothing happened.
+//! Whatever happens to the storage, the committed rows are those of the restored checkpoint, and at
+//! the end those of a run in which nothing happened.
 
 use std::sync::Arc;
 
@@ -29,8 +29,8 @@ fn insist<T>(mut work: impl FnMut() -> Result<T, StagedError>) -> Result<T, Stag
     work().or_else(|_| work()).or_else(|_| work())
 }
 
-/// Runs a job from its last checkpoint to its end. Checkpoint 2 is aborted before its pre-commit and 4
-/// after it; any other is dropped when its pre-commit fails, except the last.
+/// Runs a job from its last checkpoint to its end. Checkpoint 2 is aborted before its pre-commit
+/// and 4 after it; any other is dropped when its pre-commit fails, except the last.
 fn run_job(
     storage: Arc<dyn Storage>,
     checkpoints: &mut Vec<Checkpoint>,
@@ -38,7 +38,13 @@ fn run_job(
     let mut output = output(storage);
     let restored = checkpoints.last().cloned();
     let from = restored.as_ref().map_or(0, |(generation, _)| *generation);
-    insist(|| output.recover(restored.as_ref().map(|(number, list)| (*number, list.as_slice()))))?;
+    insist(|| {
+        output.recover(
+            restored
+                .as_ref()
+                .map(|(number, list)| (*number, list.as_slice())),
+        )
+    })?;
     for generation in from + 1..=LAST_GENERATION {
         for piece in (0..3).filter(|_| generation != 5) {
             insist(|| output.stage(generation, format!("{generation},{piece}\n").as_bytes()))?;
@@ -64,20 +70,21 @@ fn run_job(
 }
 
 fn content(storage: &dyn Storage, name: &str) -> String {
-    let file = storage.open(name).unwrap();
-    let mut bytes = vec![0; usize::try_from(file.length_bytes()).unwrap()];
-    file.read_exact_at(&mut bytes, 0).unwrap();
-    String::from_utf8(bytes).unwrap()
+    let file = storage.open(name).expect("the file is listed");
+    let length = usize::try_from(file.length_bytes()).expect("small files");
+    let mut bytes = vec![0; length];
+    file.read_exact_at(&mut bytes, 0).expect("a whole file");
+    String::from_utf8(bytes).expect("rows are text")
 }
 
 fn committed_names(storage: &dyn Storage) -> Vec<String> {
-    let mut names = storage.list().unwrap();
+    let mut names = storage.list().expect("a storage that works");
     names.retain(|name| name.starts_with("part-"));
     names
 }
 
 fn committed_rows(storage: &dyn Storage) -> String {
-    let header = str::from_utf8(HEADER).unwrap();
+    let header = str::from_utf8(HEADER).expect("text");
     let rows = committed_names(storage).into_iter().map(|name| {
         let content = content(storage, &name);
         content.strip_prefix(header).expect("a header").to_owned()
@@ -88,22 +95,30 @@ fn committed_rows(storage: &dyn Storage) -> String {
 /// Restores from `checkpoints` and checks what is committed then, and at the end of the job.
 fn recovers(disk: &MemoryStorage, mut checkpoints: Vec<Checkpoint>, story: &str) {
     let restored = checkpoints.last().cloned();
-    let restored = restored.as_ref().map(|(number, list)| (*number, list.as_slice()));
-    output(Arc::new(disk.clone())).recover(restored).expect(story);
+    let restored = restored
+        .as_ref()
+        .map(|(number, list)| (*number, list.as_slice()));
+    output(Arc::new(disk.clone()))
+        .recover(restored)
+        .expect(story);
     let generation = restored.map_or(0, |(generation, _)| generation);
     assert_eq!(committed_rows(disk), rows_up_to(generation), "{story}");
     // What recovery did has to survive as well.
     let disk = disk.after_power_loss(generation);
     assert_eq!(committed_rows(&disk), rows_up_to(generation), "{story}");
     run_job(Arc::new(disk.clone()), &mut checkpoints).expect(story);
-    assert_eq!(committed_rows(&disk), rows_up_to(LAST_GENERATION), "{story}");
-    assert_eq!(disk.list().unwrap(), committed_names(&disk), "{story}");
+    assert_eq!(
+        committed_rows(&disk),
+        rows_up_to(LAST_GENERATION),
+        "{story}"
+    );
+    assert_eq!(disk.list().expect(story), committed_names(&disk), "{story}");
 }
 
 /// Operations of a job in which nothing happens.
 fn operation_count() -> u64 {
     let faulty = FaultyStorage::new(Arc::new(MemoryStorage::new()), FaultPlan::none());
-    run_job(Arc::new(faulty.clone()), &mut Vec::new()).unwrap();
+    run_job(Arc::new(faulty.clone()), &mut Vec::new()).expect("nothing fails");
     faulty.operations()
 }
 
@@ -143,9 +158,15 @@ fn a_crash_while_recovering_changes_nothing_about_the_outcome() {
             let restarted = crashing.after_power_loss(seed);
             let mut recovering = output(Arc::new(restarted.clone()));
             recovering.recover(Some((generation, &list))).expect(&story);
-            assert_eq!(committed_rows(&restarted), rows_up_to(generation), "{story}");
+            assert_eq!(
+                committed_rows(&restarted),
+                rows_up_to(generation),
+                "{story}"
+            );
             let retracted = restarted.list().unwrap();
-            let retracted = retracted.iter().filter(|name| name.starts_with(".retracted/"));
+            let retracted = retracted
+                .iter()
+                .filter(|name| name.starts_with(".retracted/"));
             assert_eq!(retracted.count(), 4, "{story}");
         }
     }
@@ -159,9 +180,22 @@ fn a_failed_sync_at_any_operation_loses_no_row() {
         let faulty = FaultyStorage::new(Arc::new(disk.clone()), plan);
         let mut checkpoints = Vec::new();
         run_job(Arc::new(faulty), &mut checkpoints).unwrap();
+        assert_eq!(
+            disk.list().unwrap(),
+            committed_names(&disk),
+            "at {operation}"
+        );
         let survived = disk.after_power_loss(operation);
-        assert_eq!(committed_rows(&survived), rows_up_to(LAST_GENERATION), "at {operation}");
-        recovers(&survived, checkpoints, &format!("failed sync at {operation}"));
+        assert_eq!(
+            committed_rows(&survived),
+            rows_up_to(LAST_GENERATION),
+            "at {operation}"
+        );
+        recovers(
+            &survived,
+            checkpoints,
+            &format!("failed sync at {operation}"),
+        );
     }
 }
 
@@ -173,7 +207,11 @@ fn a_full_disk_at_any_operation_loses_no_row() {
             let plan = FaultPlan::none().full_during(operation..operation + length);
             let faulty = FaultyStorage::new(Arc::new(disk.clone()), plan);
             run_job(Arc::new(faulty), &mut Vec::new()).unwrap();
-            assert_eq!(committed_rows(&disk), rows_up_to(LAST_GENERATION), "at {operation}");
+            assert_eq!(
+                committed_rows(&disk),
+                rows_up_to(LAST_GENERATION),
+                "at {operation}"
+            );
         }
     }
 }
@@ -220,7 +258,7 @@ fn an_older_checkpoint_sets_later_files_aside_and_deletes_none() {
 }
 
 fn recovers_and_keeps(disk: &MemoryStorage, checkpoints: &mut Vec<Checkpoint>) {
-    run_job(Arc::new(disk.clone()), checkpoints).unwrap();
+    run_job(Arc::new(disk.clone()), checkpoints).expect("nothing fails");
     assert_eq!(committed_rows(disk), rows_up_to(LAST_GENERATION));
 }
 
@@ -234,8 +272,14 @@ fn a_fresh_start_takes_leftovers_away_and_refuses_output_of_another_run() {
     run_job(Arc::new(disk.clone()), &mut Vec::new()).unwrap();
     let before = disk.list().unwrap();
     let error = output(Arc::new(disk.clone())).recover(None).unwrap_err();
-    assert!(error.to_string().contains("choose an empty folder"), "{error}");
-    assert!(matches!(error, StagedError::OtherRun { file_count: 5, .. }), "{error}");
+    assert!(
+        error.to_string().contains("choose an empty folder"),
+        "{error}"
+    );
+    assert!(
+        matches!(error, StagedError::OtherRun { file_count: 5, .. }),
+        "{error}"
+    );
     assert_eq!(disk.list().unwrap(), before);
 }
 
@@ -249,7 +293,9 @@ fn a_listed_file_that_is_damaged_or_gone_stops_recovery_before_it_changes_anythi
     let staged = disk.list().unwrap().remove(0);
     let recover = |disk: &MemoryStorage| {
         let before = disk.list().unwrap();
-        let error = output(Arc::new(disk.clone())).recover(Some((1, &list))).unwrap_err();
+        let error = output(Arc::new(disk.clone()))
+            .recover(Some((1, &list)))
+            .unwrap_err();
         assert_eq!(disk.list().unwrap(), before);
         error
     };
@@ -258,7 +304,10 @@ fn a_listed_file_that_is_damaged_or_gone_stops_recovery_before_it_changes_anythi
     assert!(matches!(recover(&flipped), StagedError::Damaged { .. }));
     let cut = disk.after_process_crash();
     cut.truncate(&staged, 5);
-    assert!(matches!(recover(&cut), StagedError::Damaged { found_bytes: 5, .. }));
+    assert!(matches!(
+        recover(&cut),
+        StagedError::Damaged { found_bytes: 5, .. }
+    ));
     let renamed = disk.after_process_crash();
     renamed.rename(&staged, "part-0000000001.csv").unwrap();
     renamed.flip_bit("part-0000000001.csv", 3);
@@ -267,6 +316,8 @@ fn a_listed_file_that_is_damaged_or_gone_stops_recovery_before_it_changes_anythi
     gone.remove(&staged).unwrap();
     assert!(matches!(recover(&gone), StagedError::Missing { .. }));
     disk.flip_bit(&staged, 0);
-    let error = output(Arc::new(disk)).recover(Some((1, &list[1..]))).unwrap_err();
+    let error = output(Arc::new(disk))
+        .recover(Some((1, &list[1..])))
+        .unwrap_err();
     assert!(matches!(error, StagedError::BadList { .. }));
 }

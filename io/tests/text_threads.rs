@@ -1,4 +1,5 @@
-//! A reader's thread ends with the reader. Alone in its program, so that nobody else's threads count.
+//! A reader's thread ends with the reader. Alone in its program, so that nobody else's threads
+//! count.
 
 use std::time::{Duration, Instant};
 
@@ -6,10 +7,10 @@ use frazil_io::text::{Line, TextInput};
 
 /// Threads of this process by their names, of which the kernel keeps 15 bytes.
 fn read_ahead_thread_count() -> usize {
-    let threads = std::fs::read_dir("/proc/self/task").unwrap();
+    let threads = std::fs::read_dir("/proc/self/task").expect("proc is mounted");
     let names = threads.filter_map(|entry| {
         // A thread that ended in between has no name any more.
-        std::fs::read_to_string(entry.unwrap().path().join("comm")).ok()
+        std::fs::read_to_string(entry.expect("proc can be listed").path().join("comm")).ok()
     });
     names.filter(|name| name.starts_with("frazil-read")).count()
 }

@@ -267,6 +267,7 @@ impl Arena {
 }
 
 /// Backs the next part of an arena with memory; meant for a helper thread, harmless at any time.
+#[derive(Clone)]
 pub struct PopulateJob {
     first: usize,
     end: usize,
@@ -276,6 +277,12 @@ pub struct PopulateJob {
 }
 
 impl PopulateJob {
+    /// True once the memory is there.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.populated.get() >= self.end
+    }
+
     /// Asks the kernel for the memory; may take milliseconds.
     pub fn run(&self) {
         let mut first = self.first;

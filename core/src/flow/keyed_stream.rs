@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use frazil_state::{Key, Value};
 
-use super::operators::{AggregateHead, AtEnd, EachUpdate, KeyOf, When};
+use super::operators::{AggregateHead, AtEnd, EachUpdate, KeyOf, Never, When};
 use super::record::{Keyed, Plain, Record};
 use super::stream::{OpenEnd, Stream};
 
@@ -36,7 +36,7 @@ pub struct KeyedStream<'f, R: ?Sized, K: ?Sized, X> {
     exchange: usize,
     key: Rc<X>,
     end: OpenEnd<'f>,
-    types: PhantomData<(fn(&R), fn(&K))>,
+    types: PhantomData<fn(&R, &K)>,
 }
 
 /// The stream of `(&key, &value)` pairs that [`KeyedStream::aggregate`] gives: a [`Stream`] with
@@ -59,8 +59,8 @@ pub struct KeyedStream<'f, R: ?Sized, K: ?Sized, X> {
 ///         .sink(out);
 /// }
 /// ```
-pub type AggregatedStream<'f, R, K, V, X, F> =
-    Stream<'f, Keyed<K, V>, AggregateHead<R, K, V, X, F, EachUpdate>>;
+pub type AggregatedStream<'f, R, K, V, X, F, E = EachUpdate> =
+    Stream<'f, Keyed<K, V>, AggregateHead<R, K, V, X, F, E>>;
 
 impl<'f, R: ?Sized, K: ?Sized, X> KeyedStream<'f, R, K, X> {
     pub(super) fn new(exchange: usize, key: Rc<X>, end: OpenEnd<'f>) -> Self {
@@ -129,21 +129,34 @@ where
     /// # Cost
     /// Less than a `filter` behind the aggregation: values of other updates are not copied out of
     /// the state.
-    pub fn emit_when<P>(
-        self,
-        accepts: P,
-    ) -> Stream<'f, Keyed<K, V>, AggregateHead<R, K, V, X, F, When<P>>>
+    pub fn emit_when<P>(self, accepts: P) -> AggregatedStream<'f, R, K, V, X, F, When<P>>
     where
         P: FnMut(&K, &V) -> bool + 'static,
     {
-        self.extend("emit_when", |head| head.with_emission(When(accepts)))
+        self.extend("emit_when", |head| head.map_emission(|_| When(accepts)))
     }
 
     /// Emits no update, but every key with its last value once all input has ended.
     ///
     /// Without an end of the input nothing is emitted. Each pair is emitted once, also if the job
     /// is stopped and restored in between.
-    pub fn emit_at_end(self) -> Stream<'f, Keyed<K, V>, AggregateHead<R, K, V, X, F, AtEnd>> {
-        self.extend("emit_at_end", |head| head.with_emission(AtEnd))
+    pub fn emit_at_end(self) -> AggregatedStream<'f, R, K, V, X, F, AtEnd<Never>> {
+        self.extend("emit_at_end", |head| head.map_emission(|_| AtEnd(Never)))
+    }
+}
+
+impl<'f, R, K, V, X, F, P> AggregatedStream<'f, R, K, V, X, F, When<P>>
+where
+    R: ?Sized,
+    K: Plain + ?Sized,
+    V: Value + Clone + Send,
+    P: FnMut(&K, &V) -> bool + 'static,
+{
+    /// Emits every key with its last value once all input has ended, beside the updates that `emit_when` accepts.
+    ///
+    /// Without an end of the input no last value is emitted. Each pair is emitted once, also if the job is stopped and
+    /// restored in between.
+    pub fn emit_at_end(self) -> AggregatedStream<'f, R, K, V, X, F, AtEnd<When<P>>> {
+        self.extend("emit_at_end", |head| head.map_emission(AtEnd))
     }
 }

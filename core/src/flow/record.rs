@@ -59,7 +59,7 @@ pub trait Plain: for<'a> Record<Ref<'a> = &'a Self> {}
 /// // Any sink for pairs of text and count will do.
 /// fn takes_counts(sink: impl Sink<Keyed<str, u64>>) {}
 /// ```
-pub struct Keyed<K: ?Sized, V>(PhantomData<(fn(&K), V)>);
+pub struct Keyed<K: ?Sized, V>(PhantomData<fn(&K) -> V>);
 
 macro_rules! slice_record {
     ($slice:ty, $owned:ty, $batch:ident, $append:ident) => {

@@ -136,6 +136,7 @@ impl<T: SplitReader, N: Operator<T::Record>> SourceStage<T, N> {
             count += 1;
             next.record(record, cx);
         });
+        cx.statistics.count_records(count as u64);
         match status {
             Ok(ReadStatus::More) => (count, true),
             Ok(ReadStatus::Idle) => (count, false),

@@ -3,12 +3,12 @@
 //! No wake-up is lost, because each side writes before it reads, with a full fence between:
 //!
 //! ```text
-//! sleeper:  asleep = true;  fence;  turn once more;    park if that was idle and asleep still holds
-//! ringer:   hand over work; fence;  read asleep;       wake if it was true
+//! sleeper:  asleep = true;   fence;  turn once more;  park if that was idle and asleep still holds
+//! ringer:   hand over work;  fence;  read asleep;     wake if it was true
 //! ```
 //!
 //! Either the sleeper's extra turn sees the work, or the ringer sees `asleep`; both may happen, and
-//! then the loop turns once in vain. The ringer takes `asleep` back, so a park costs one wake at most.
+//! then the loop turns once in vain. The ringer takes `asleep` back: one wake a park at most.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -2,18 +2,20 @@
 //!
 //! Four properties of glommio 0.9 shape this file:
 //!
-//! * If an executor's preempt timer expires between being set and the first task's turn, the executor
-//!   takes that for idleness and parks with its task ready to run. Before the task was polled once,
-//!   nothing can wake it again. So the timer is set so far ahead that it never expires, and the task
-//!   gives way to the reactor by its own clock. What stalls remain end by the
-//!   [`Heartbeat`](super::Heartbeat), for which the bell keeps a *cloned* waker while the task lives.
-//! * The reactor runs only when no task is ready, so giving way means waiting, for a timer that was set
-//!   at the start of the interval and has expired by then: the reactor finds it and does not sleep.
+//! * If an executor's preempt timer expires between being set and the first task's turn, the
+//!   executor takes that for idleness and parks with its task ready to run. Before the task was
+//!   polled once, nothing can wake it again. So the timer is set so far ahead that it never
+//!   expires, and the task gives way to the reactor by its own clock. What stalls remain end by the
+//!   [`Heartbeat`](super::Heartbeat), for which the bell keeps a *cloned* waker while the task
+//!   lives.
+//! * The reactor runs only when no task is ready, so giving way means waiting, for a timer that was
+//!   set at the start of the interval and has expired by then: the reactor finds it and does not
+//!   sleep.
 //! * A panic in a task takes its executor down half way, so panics are caught in every poll.
 //! * A task alive at shutdown leaks, so the loop is dropped and its bell disarmed inside the task.
 //!
-//! Whether `io_uring` works at all is for the [preflight](super::choose_driver) to say: where it does
-//! not, glommio panics or even ends the process.
+//! Whether `io_uring` works at all is for the [preflight](super::choose_driver) to say: where it
+//! does not, glommio panics or even ends the process.
 
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -42,7 +44,8 @@ const GIVE_WAY_INTERVAL: Duration = Duration::from_millis(1);
 /// Turns between two looks at the clock.
 const TURN_COUNT_PER_LOOK: u32 = 16;
 
-/// Builds an executor on the current thread, reports, and turns the loop until it is done or panics.
+/// Builds an executor on the current thread, reports, and turns the loop until it is done or
+/// panics.
 pub(super) fn run<L, F>(
     cpu: Option<CpuId>,
     start: &StartReport,

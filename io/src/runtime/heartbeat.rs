@@ -1,9 +1,9 @@
 //! The thread that wakes loops whose turn counter stood still.
 //!
-//! A glommio executor can park although its task is ready to run, and then nothing inside it will ever
-//! wake it. From outside such a loop looks like any loop that makes no turns. So every loop whose count
-//! did not move for one interval is woken by force; a loop that is merely parked or busy with one long
-//! turn takes no harm.
+//! A glommio executor can park although its task is ready to run, and then nothing inside it will
+//! ever wake it. From outside such a loop looks like any loop that makes no turns. So every loop
+//! whose count did not move for one interval is woken by force; a loop that is merely parked or
+//! busy with one long turn takes no harm.
 
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
@@ -24,8 +24,8 @@ const NAME: &str = "frazil-heartbeat";
 
 /// Force-rings the bell of every loop that made no turn for about 5 ms; stops when dropped.
 ///
-/// Loops on glommio must not run without one: it is what bounds their stalls. Start it from a thread
-/// that is not pinned, or it shares that thread's CPU.
+/// Loops on glommio must not run without one: it is what bounds their stalls. Start it from a
+/// thread that is not pinned, or it shares that thread's CPU.
 ///
 /// # Cost
 /// One plain thread that wakes 200 times a second.

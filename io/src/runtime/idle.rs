@@ -1,8 +1,8 @@
 //! What an idle loop does before its next turn: spin, yield, park.
 //!
-//! Right after work a loop keeps turning for an idle budget (where it has its CPU to itself) or gives
-//! its CPU away once (where it has not). Then it parks, always with a bound, because a loop may poll
-//! sources that have no bell: 1 ms at first, 4 ms once it has been idle for about 130 ms.
+//! Right after work a loop keeps turning for an idle budget (where it has its CPU to itself) or
+//! gives its CPU away once (where it has not). Then it parks, always with a bound, because a loop
+//! may poll sources that have no bell: 1 ms at first, 4 ms once it has been idle for about 130 ms.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 /// spinning longer than that costs more than it can save.
 const SPIN_BUDGET: Duration = Duration::from_micros(50);
 
-/// First bound of a park, and so the delay of a source without a bell on a loop that was busy lately.
+/// First bound of a park, and so the delay of a source without a bell on a loop that was busy
+/// lately.
 const PARK_SHORT: Duration = Duration::from_millis(1);
 
 /// Bound of a park after a long idle time.

@@ -1,8 +1,8 @@
 //! Pinned threads that drive an opaque loop, on one of two drivers with the same results.
 //!
-//! A [`PinnedLoop`] does one bounded piece of work a turn and never blocks. [`spawn_pinned`] gives it
-//! a thread, a CPU and a driver: glommio on `io_uring`, or a plain thread where `io_uring` is not
-//! available. [`choose_driver`] finds out which, before anything is started.
+//! A [`PinnedLoop`] does one bounded piece of work a turn and never blocks. [`spawn_pinned`] gives
+//! it a thread, a CPU and a driver: glommio on `io_uring`, or a plain thread where `io_uring` is
+//! not available. [`choose_driver`] finds out which, before anything is started.
 //!
 //! | file | says |
 //! |---|---|

@@ -32,12 +32,12 @@ pub struct LoopSpec {
 
 /// Starts a thread that builds a loop with `make` and turns it until it is done.
 ///
-/// `make` runs on the pinned thread, so the loop need not be `Send`. A panic in `make`, in a turn or in
-/// the loop's destructor ends this thread only and comes back from [`PinnedThread::join`].
+/// `make` runs on the pinned thread, so the loop need not be `Send`. A panic in `make`, in a turn
+/// or in the loop's destructor ends this thread only and comes back from [`PinnedThread::join`].
 ///
-/// An idle loop keeps turning for 50 us (or, where it may not spin, yields once) and then parks until
-/// its bell rings, but never longer than 1 ms, and 4 ms once it has been idle for about 130 ms: that is
-/// the delay with which it sees a source that has no bell.
+/// An idle loop keeps turning for 50 us (or, where it may not spin, yields once) and then parks
+/// until its bell rings, but never longer than 1 ms, and 4 ms once it has been idle for about 130
+/// ms: that is the delay with which it sees a source that has no bell.
 ///
 /// # Errors
 /// [`IoError::Thread`] if the system refuses the thread or the CPU, or glommio refuses an executor.
@@ -46,10 +46,10 @@ pub struct LoopSpec {
 /// If the name holds a NUL character.
 ///
 /// # Cost
-/// Starting takes 0.1 ms on a plain thread and 1 to 4 ms on glommio, which keeps a file descriptor and
-/// 1 KiB for ever: raise the limit of open files where thousands of loops come and go. Measured on two
-/// virtual CPUs, a parked loop takes 0.5 % of a CPU on a plain thread and 1.7 % on glommio (1.7 % and
-/// 3.9 % during the first 130 ms), and waking it takes 25 to 55 us.
+/// Starting takes 0.1 ms on a plain thread and 1 to 4 ms on glommio, which keeps a file descriptor
+/// and 1 KiB for ever: raise the limit of open files where thousands of loops come and go. Measured
+/// on two virtual CPUs, a parked loop takes 0.5 % of a CPU on a plain thread and 1.7 % on glommio
+/// (1.7 % and 3.9 % during the first 130 ms), and waking it takes 25 to 55 us.
 pub fn spawn_pinned<L, F>(driver: Driver, spec: LoopSpec, make: F) -> Result<PinnedThread, IoError>
 where
     F: FnOnce() -> L + Send + 'static,
@@ -262,8 +262,8 @@ mod tests {
         }
     }
 
-    /// The loop parks for an hour at a time, so only the bell, or the heartbeat after 5 to 10 ms, wakes
-    /// it. A median below the heartbeat's interval is the bell's work.
+    /// The loop parks for an hour at a time, so only the bell, or the heartbeat after 5 to 10 ms,
+    /// wakes it. A median below the heartbeat's interval is the bell's work.
     #[test]
     fn a_parked_loop_wakes_promptly_when_its_bell_rings() {
         for driver in drivers() {

@@ -41,8 +41,8 @@ impl fmt::Display for CpuId {
 /// The CPUs in this process's affinity mask, at least one.
 ///
 /// The first call takes the list from the calling thread and keeps it, because a pinned thread (and
-/// every thread that it starts) sees its own CPU only: make that call early, from a thread that is not
-/// pinned. If the system refuses, the list is one [`CpuId`] to which pinning does nothing.
+/// every thread that it starts) sees its own CPU only: make that call early, from a thread that is
+/// not pinned. If the system refuses, the list is one [`CpuId`] to which pinning does nothing.
 ///
 /// # Examples
 /// ```

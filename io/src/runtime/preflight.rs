@@ -1,8 +1,8 @@
 //! Which driver can run here: facts are probed, then judged by a pure function.
 //!
-//! The probe comes before glommio is touched, because glommio does not report what is missing: where
-//! `io_uring` is blocked it panics and poisons itself for later tries, on a kernel that is too old it
-//! ends the process.
+//! The probe comes before glommio is touched, because glommio does not report what is missing:
+//! where `io_uring` is blocked it panics and poisons itself for later tries, on a kernel that is
+//! too old it ends the process.
 #![expect(unsafe_code, reason = "rustix marks the io_uring system calls unsafe")]
 
 use std::fmt;
@@ -19,9 +19,9 @@ use crate::IoError;
 
 /// What glommio demands of `RLIMIT_MEMLOCK`, for privileged users too.
 ///
-/// A loop then locks 240 KiB of it: three rings of 16 KiB and a 64 KiB buffer registered with each. All
-/// processes of a user share the limit, and what an ended loop had locked is given back late. So this is
-/// also the room for one loop and its successor.
+/// A loop then locks 240 KiB of it: three rings of 16 KiB and a 64 KiB buffer registered with each.
+/// All processes of a user share the limit, and what an ended loop had locked is given back late.
+/// So this is also the room for one loop and its successor.
 const MEMLOCK_BYTES_PER_LOOP: u64 = 512 << 10;
 
 /// What drives a pinned loop.
@@ -67,8 +67,8 @@ pub struct DriverDecision {
 /// Finds out which driver can run here.
 ///
 /// # Errors
-/// [`IoError::DriverUnavailable`] if glommio was asked for by name and cannot run; the message names
-/// the obstacle and the next step.
+/// [`IoError::DriverUnavailable`] if glommio was asked for by name and cannot run; the message
+/// names the obstacle and the next step.
 ///
 /// # Examples
 /// ```
@@ -217,8 +217,8 @@ fn probe_io_uring() -> Result<(), RingObstacle> {
     let ring = unsafe { io_uring_setup(ENTRY_COUNT, &mut parameters) }
         .map_err(RingObstacle::from_setup)?;
 
-    // The header of the kernel's `io_uring_probe`; its first byte becomes the newest operation. Asked
-    // for no operations in detail, the kernel reads and writes these 16 bytes and no more.
+    // The header of the kernel's `io_uring_probe`; its first byte becomes the newest operation.
+    // Asked for no operations in detail, the kernel reads and writes these 16 bytes and no more.
     let mut header = [0_u8; 16];
     // SAFETY: `header` is writable, zero as the kernel demands, lives through the call, and has the
     // length that the kernel derives from the count 0.

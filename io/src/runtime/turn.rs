@@ -17,13 +17,14 @@ pub enum Turn {
 /// A loop that a driver turns until it is done.
 ///
 /// A turn is short (well under a millisecond) and never blocks: it takes what is there and returns.
-/// Whoever hands work to the loop rings its [`Bell`](super::Bell) afterwards; work from a source that
-/// has no bell is seen after one park at the latest, see [`spawn_pinned`](super::spawn_pinned).
+/// Whoever hands work to the loop rings its [`Bell`](super::Bell) afterwards; work from a source
+/// that has no bell is seen after one park at the latest, see
+/// [`spawn_pinned`](super::spawn_pinned).
 pub trait PinnedLoop {
     /// Does one bounded piece of work.
     ///
-    /// It is called once more after the loop was marked asleep; what it finds then is work that came
-    /// too late for the turn before and too early to ring the bell.
+    /// It is called once more after the loop was marked asleep; what it finds then is work that
+    /// came too late for the turn before and too early to ring the bell.
     fn turn(&mut self) -> Turn;
 }
 
@@ -32,8 +33,8 @@ pub trait PinnedLoop {
 pub struct TurnCounter(Arc<AtomicU64>);
 
 impl TurnCounter {
-    /// Turns so far. A count that stands still belongs to a loop that is parked, stuck in one turn, or
-    /// ended.
+    /// Turns so far. A count that stands still belongs to a loop that is parked, stuck in one turn,
+    /// or ended.
     #[must_use]
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)

@@ -24,8 +24,8 @@ pub enum StagedError {
     },
     /// A file that the restored checkpoint lists is neither staged nor final.
     #[error(
-        "{location} has neither {staged_file} nor {final_file}, which the restored checkpoint lists; \
-         put the file back, or start with an empty folder and an empty checkpoint directory"
+        "{location} has neither {staged_file} nor {final_file}, which the restored checkpoint \
+         lists; put the file back, or start with an empty folder and an empty checkpoint directory"
     )]
     Missing {
         /// Where the output is.
@@ -38,8 +38,8 @@ pub enum StagedError {
     /// A file that the restored checkpoint lists has other bytes than were synced.
     #[error(
         "{file} in {location} is damaged: expected {expected_bytes} bytes with crc \
-         {expected_crc:08x}, found {found_bytes} bytes with crc {found_crc:08x}; put the file back, or \
-         start with an empty folder and an empty checkpoint directory"
+         {expected_crc:08x}, found {found_bytes} bytes with crc {found_crc:08x}; put the file \
+         back, or start with an empty folder and an empty checkpoint directory"
     )]
     Damaged {
         /// Where the output is.
@@ -58,8 +58,8 @@ pub enum StagedError {
     /// A sync failed and what was written cannot be read back either.
     #[error(
         "{location} has lost rows of {file}: after a failed sync, {expected_bytes} bytes with crc \
-         {expected_crc:08x} were read back with crc {found_crc:08x}; stop the job, check that disk, and \
-         start the job again: it recovers from its last checkpoint"
+         {expected_crc:08x} were read back with crc {found_crc:08x}; stop the job, check that \
+         disk, and start the job again: it recovers from its last checkpoint"
     )]
     Lost {
         /// Where the output is.
@@ -74,7 +74,9 @@ pub enum StagedError {
         found_crc: u32,
     },
     /// The list of a checkpoint is not one that this version wrote.
-    #[error("the checkpoint's list of output files is unusable: {reason}; restore another checkpoint")]
+    #[error(
+        "the checkpoint's list of output files is unusable: {reason}; restore another checkpoint"
+    )]
     BadList {
         /// What was expected where, and what was found.
         reason: String,

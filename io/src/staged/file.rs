@@ -41,7 +41,8 @@ impl StagedFile {
         // than the rows of a short generation.
         let mut segment = storage.create(&staged_name, 0)?;
         if let Err(error) = segment.append(header) {
-            // If this fails as well, the file stays until the next recovery; its name is not used again.
+            // If this fails as well, the file stays until the next recovery; its name is not used
+            // again.
             let _ = storage.remove(&staged_name);
             return Err(error);
         }
@@ -103,8 +104,8 @@ impl StagedFile {
 
     /// Copies the rows of a poisoned file into a new one, which takes its place.
     ///
-    /// After a failed sync the cache may hold the rows or may have dropped them: the CRC of what was
-    /// appended decides. Nothing has changed if this fails.
+    /// After a failed sync the cache may hold the rows or may have dropped them: the CRC of what
+    /// was appended decides. Nothing has changed if this fails.
     pub(super) fn rescue(
         &mut self,
         storage: &dyn Storage,
@@ -117,7 +118,8 @@ impl StagedFile {
         }
         let old_name = std::mem::replace(&mut self.listed.staged_name, new_name);
         self.stage = Stage::Open(segment);
-        // Not listed by any checkpoint from now on; if it cannot be removed, the next recovery does.
+        // Not listed by any checkpoint from now on; if it cannot be removed, the next recovery
+        // does.
         let _ = storage.remove(&old_name);
         Ok(())
     }
@@ -174,7 +176,8 @@ impl ListedFile {
         }
     }
 
-    /// Length and CRC of the file called `name`; a file of another length is not read, and its CRC is 0.
+    /// Length and CRC of the file called `name`; a file of another length is not read, and its CRC
+    /// is 0.
     pub(super) fn measure(&self, storage: &dyn Storage, name: &str) -> Result<(u64, u32), IoError> {
         let file = storage.open(name)?;
         if file.length_bytes() != self.length_bytes {
@@ -196,7 +199,10 @@ fn read_through(
     let mut offset = 0;
     while offset < length_bytes {
         let length = (length_bytes - offset).min(PIECE_BYTES);
-        buffer.resize(usize::try_from(length).expect("bounded by the piece size"), 0);
+        buffer.resize(
+            usize::try_from(length).expect("bounded by the piece size"),
+            0,
+        );
         file.read_exact_at(&mut buffer, offset)?;
         crc.update(&buffer);
         visit(&buffer)?;

@@ -6,10 +6,10 @@ use super::file::StagedFile;
 use super::{StagedError, StagedNames, list, recover};
 use crate::storage::Storage;
 
-/// The output files of one sink; see [the protocol](self).
+/// The output files of one sink; see [the protocol](super).
 ///
-/// Lives on one helper thread; every method may block on the disk. A generation is what lies between
-/// two checkpoints, counted by the caller, never downwards.
+/// Lives on one helper thread; every method may block on the disk. A generation is what lies
+/// between two checkpoints, counted by the caller, never downwards.
 ///
 /// # Examples
 /// ```
@@ -55,14 +55,16 @@ impl StagedFiles {
         }
     }
 
-    /// Brings the folder to the state of the checkpoint that was restored: its generation, and the list
-    /// that [`pre_commit`](Self::pre_commit) returned for it. `None` is a start without a checkpoint.
+    /// Brings the folder to the state of the checkpoint that was restored: its generation, and the
+    /// list that [`pre_commit`](Self::pre_commit) returned for it. `None` is a start without a
+    /// checkpoint.
     ///
     /// Can be repeated after an error or a crash. To be called once before anything is staged.
     ///
     /// # Errors
     /// Without a checkpoint, [`StagedError::OtherRun`] if there are final files. With one,
-    /// [`StagedError::BadList`], [`StagedError::Missing`] and [`StagedError::Damaged`]; nothing was changed then.
+    /// [`StagedError::BadList`], [`StagedError::Missing`] and [`StagedError::Damaged`]; nothing was
+    /// changed then.
     pub fn recover(&mut self, restored: Option<(u64, &[u8])>) -> Result<(), StagedError> {
         self.files.clear();
         let storage = self.storage.as_ref();
@@ -79,7 +81,8 @@ impl StagedFiles {
     /// Adds rows to a generation, all or nothing: after an error the same call can be repeated.
     ///
     /// # Errors
-    /// [`StagedError::Storage`], full or not, and [`StagedError::Lost`] if an earlier failure took rows away.
+    /// [`StagedError::Storage`], full or not, and [`StagedError::Lost`] if an earlier failure took
+    /// rows away.
     ///
     /// # Panics
     /// If the generation was pre-committed already.
@@ -94,11 +97,12 @@ impl StagedFiles {
         Ok(self.files[index].append(rows)?)
     }
 
-    /// Makes all rows of generations up to `generation` durable that are not committed, and lists them.
+    /// Makes all rows of generations up to `generation` durable that are not committed, and lists
+    /// them.
     ///
     /// # Errors
-    /// [`StagedError::Storage`]: the checkpoint has to be dropped, and the rows join the next. [`StagedError::Lost`]: the
-    /// job has to recover.
+    /// [`StagedError::Storage`]: the checkpoint has to be dropped, and the rows join the next.
+    /// [`StagedError::Lost`]: the job has to recover.
     pub fn pre_commit(&mut self, generation: u64) -> Result<Vec<u8>, StagedError> {
         let count = self.count_up_to(generation);
         for index in 0..count {
@@ -107,11 +111,13 @@ impl StagedFiles {
         if count > 0 {
             self.storage.sync_directory()?;
         }
-        Ok(list::encode(self.files[..count].iter().map(StagedFile::listed)))
+        Ok(list::encode(
+            self.files[..count].iter().map(StagedFile::listed),
+        ))
     }
 
-    /// Gives the rows of generations up to `generation` their final names, durably; repeating it does
-    /// nothing more.
+    /// Gives the rows of generations up to `generation` their final names, durably; repeating it
+    /// does nothing more.
     ///
     /// Only after a checkpoint that holds the list of the same pre-commit became durable.
     ///
@@ -160,8 +166,8 @@ impl StagedFiles {
         Ok(index)
     }
 
-    /// Seals a file. If its sync fails its rows move to another one, once: a disk that fails again is
-    /// left alone until the next checkpoint.
+    /// Seals a file. If its sync fails its rows move to another one, once: a disk that fails again
+    /// is left alone until the next checkpoint.
     fn seal(&mut self, index: usize) -> Result<(), StagedError> {
         if self.files[index].is_poisoned() || self.files[index].seal().is_err() {
             self.rescue(index)?;

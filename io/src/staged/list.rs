@@ -1,7 +1,8 @@
 //! The bytes of the list that goes into a checkpoint.
 //!
-//! Little-endian: magic `FZOL`, version `u32`, count `u32`; for each file length `u64`, CRC `u32` and two names
-//! (length `u16`, UTF-8 bytes; staged, then final); at the end the CRC-32 of all bytes before.
+//! Little-endian: magic `FZOL`, version `u32`, count `u32`; for each file length `u64`, CRC `u32`
+//! and two names (length `u16`, UTF-8 bytes; staged, then final); at the end the CRC-32 of all
+//! bytes before.
 
 use super::StagedError;
 

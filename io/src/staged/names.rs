@@ -15,7 +15,8 @@ pub struct StagedNames {
 }
 
 impl StagedNames {
-    /// Names made of `prefix`, ten digits (so that names sort as generations do), a dot and `extension`.
+    /// Names made of `prefix`, ten digits (so that names sort as generations do), a dot and
+    /// `extension`.
     ///
     /// # Panics
     /// If a part holds a `/`, or the extension is empty.
@@ -42,7 +43,8 @@ impl StagedNames {
         format!("{STAGED_PREFIX}{prefix}{generation:010}.{serial}")
     }
 
-    /// Where a final file goes when its rows will be made again; the first such name not in `taken`.
+    /// Where a final file goes when its rows will be made again; the first such name not in
+    /// `taken`.
     pub(super) fn retracted_name(final_name: &str, taken: &[String]) -> String {
         let plain = format!("{RETRACTED_FOLDER}/{final_name}");
         let numbered = (1_u64..).map(|number| format!("{plain}.{number}"));
@@ -55,9 +57,7 @@ impl StagedNames {
     /// The generation of a final name of this sink.
     pub(super) fn final_generation(&self, name: &str) -> Option<u64> {
         let numbered = name.strip_prefix(&self.prefix)?;
-        let digits = numbered
-            .strip_suffix(&self.extension)?
-            .strip_suffix('.')?;
+        let digits = numbered.strip_suffix(&self.extension)?.strip_suffix('.')?;
         let generation = number(digits)?;
         (digits.len() >= 10).then_some(generation)
     }
@@ -99,7 +99,12 @@ mod tests {
     #[test]
     fn names_of_others_are_not_ours() {
         let names = StagedNames::new("part-", "csv");
-        for name in ["part-7.csv", "part-+000000007.csv", "part-0000000007.txt", "notes.csv"] {
+        for name in [
+            "part-7.csv",
+            "part-+000000007.csv",
+            "part-0000000007.txt",
+            "notes.csv",
+        ] {
             assert_eq!(names.final_generation(name), None, "{name}");
         }
         let other = StagedNames::new("part-errors-", "csv");

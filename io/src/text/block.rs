@@ -1,7 +1,7 @@
 //! A run of whole lines in memory, and the way through it.
 //!
-//! A block is a row of pieces. A piece is text that lies together in one file, read in one round; it
-//! begins with a line, so its last line may end without `\n` only where the file does. Small
+//! A block is a row of pieces. A piece is text that lies together in one file, read in one round;
+//! it begins with a line, so its last line may end without `\n` only where the file does. Small
 //! files and short rounds share a block: what a shard takes at once does not depend on them.
 
 use super::TextPosition;
@@ -54,10 +54,7 @@ impl Block {
 
     /// Gives the filled memory back, as text.
     pub(super) fn put_bytes(&mut self, bytes: Vec<u8>) {
-        debug_assert_eq!(
-            self.pieces.last().map_or(0, |piece| piece.end),
-            bytes.len()
-        );
+        debug_assert_eq!(self.pieces.last().map_or(0, |piece| piece.end), bytes.len());
         match String::from_utf8(bytes) {
             Ok(text) => self.text = text,
             Err(invalid) => self.replace_invalid(&invalid.into_bytes()),

@@ -70,22 +70,24 @@ pub struct TextRange {
 pub struct TextPosition {
     /// How often the range was read to its end.
     pub round: u64,
-    /// Offset in the input's space of bytes; the next line is the first that begins at or behind it.
+    /// Offset in the input's space of bytes; the next line is the first that begins at or behind
+    /// it.
     pub offset: u64,
 }
 
 impl TextInput {
     /// Lists the files that `paths` name, each a regular file or a folder.
     ///
-    /// Folders are listed with all folders in them. The list is sorted by path, and a path that comes
-    /// up twice is read once. In folders, symbolic links to files count as files, and links to folders
-    /// and everything that is not a regular file are passed over.
+    /// Folders are listed with all folders in them. The list is sorted by path, and a path that
+    /// comes up twice is read once. In folders, symbolic links to files count as files, and links
+    /// to folders and everything that is not a regular file are passed over.
     ///
     /// # Errors
-    /// [`TextError::Unreadable`], [`TextError::NotAFile`], and [`TextError::NoFiles`] if the list would be
-    /// empty.
+    /// [`TextError::Unreadable`], [`TextError::NotAFile`], and [`TextError::NoFiles`] if the list
+    /// would be empty.
     pub fn list<P: AsRef<Path>>(paths: impl IntoIterator<Item = P>) -> Result<Self, TextError> {
-        // The set of CPUs for read-ahead threads is that of the first caller: here no shard is pinned yet.
+        // The set of CPUs for read-ahead threads is that of the first caller: here no shard is
+        // pinned yet.
         let _ = runtime::available_cpus();
         let mut found = Vec::new();
         let mut given = Vec::new();
@@ -137,9 +139,9 @@ impl TextInput {
 
     /// Tells this input from another: two CRCs, over the list and over samples of the content.
     ///
-    /// It notices other names (as given: a relative path differs from an absolute one), other lengths,
-    /// and other bytes in the first and the last 64 KiB of any file. It does not notice bytes that
-    /// changed further inside a file whose length stayed the same.
+    /// It notices other names (as given: a relative path differs from an absolute one), other
+    /// lengths, and other bytes in the first and the last 64 KiB of any file. It does not notice
+    /// bytes that changed further inside a file whose length stayed the same.
     ///
     /// # Errors
     /// [`TextError::Unreadable`] or [`TextError::Shrunk`] if a sample cannot be read.
@@ -148,7 +150,8 @@ impl TextInput {
         Ok(u64::from(self.listing_crc()) << 32 | u64::from(content_crc))
     }
 
-    /// Cuts the input into `count` ranges of nearly equal length; some own no line if lines are long.
+    /// Cuts the input into `count` ranges of nearly equal length; some own no line if lines are
+    /// long.
     ///
     /// # Panics
     /// If `count` is zero.
@@ -167,8 +170,8 @@ impl TextInput {
         (0..count).map(range).collect()
     }
 
-    /// Starts reading the lines of `range`, `rounds` times over, from a position noted earlier or from
-    /// the start.
+    /// Starts reading the lines of `range`, `rounds` times over, from a position noted earlier or
+    /// from the start.
     ///
     /// # Errors
     /// [`TextError::Thread`]; what is wrong with the files comes from the reader.

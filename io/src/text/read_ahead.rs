@@ -1,8 +1,9 @@
 //! The thread that fills blocks before they are asked for.
 //!
-//! Blocks travel in a circle: filled over one ring, used up over another. Neither side wakes the other:
-//! the reader asks again in its next turn, and the thread looks after a pause. So a shard makes no system call.
-//! The thread ends when everything was read, on the first error, or when the reader is gone.
+//! Blocks travel in a circle: filled over one ring, used up over another. Neither side wakes the
+//! other: the reader asks again in its next turn, and the thread looks after a pause. So a shard
+//! makes no system call. The thread ends when everything was read, on the first error, or when the
+//! reader is gone.
 
 use std::sync::Arc;
 use std::thread;
@@ -21,7 +22,8 @@ pub(super) const BLOCK_COUNT: usize = 4;
 
 const PAUSE_MIN: Duration = Duration::from_millis(1);
 
-/// A range that nobody reads for a while costs few wake-ups; below the time that the other blocks last.
+/// A range that nobody reads for a while costs few wake-ups; below the time that the other blocks
+/// last.
 const PAUSE_MAX: Duration = Duration::from_millis(4);
 
 /// What the thread hands over; nothing follows behind `End` and `Failed`.
@@ -108,7 +110,10 @@ impl Circle {
 /// A thread inherits the CPU of the shard that starts it, and would take turns with it there.
 fn leave_the_shards_cpu() {
     let mut cpus = CpuSet::new();
-    for index in runtime::available_cpus().iter().filter_map(|cpu| cpu.index()) {
+    for index in runtime::available_cpus()
+        .iter()
+        .filter_map(|cpu| cpu.index())
+    {
         if index < CpuSet::MAX_CPU {
             cpus.set(index);
         }

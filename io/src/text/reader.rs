@@ -18,8 +18,8 @@ pub enum Line<'a> {
 
 /// Gives the lines of a range in order; see [`TextInput::read`].
 ///
-/// Reading happens on a thread of its own, up to 1 MiB ahead (more while a line is longer than that).
-/// Dropping the reader ends the thread, within some milliseconds and without waiting for it.
+/// Reading happens on a thread of its own, up to 1 MiB ahead (more while a line is longer than
+/// that). Dropping the reader ends the thread, within some milliseconds and without waiting for it.
 pub struct LineReader {
     read_ahead: ReadAhead,
     block: Block,
@@ -47,8 +47,8 @@ impl LineReader {
     /// The next line, if the read-ahead thread has brought it.
     ///
     /// # Errors
-    /// [`TextError::Unreadable`] or [`TextError::Shrunk`] behind the last line that could be read; the same
-    /// again on every further call.
+    /// [`TextError::Unreadable`] or [`TextError::Shrunk`] behind the last line that could be read;
+    /// the same again on every further call.
     ///
     /// # Cost
     /// A search for the line's end; no system call, no allocation, no waiting.
@@ -81,7 +81,8 @@ impl LineReader {
             Ok(Delivery::Block(block)) => {
                 let used = std::mem::replace(&mut self.block, block);
                 self.block.seek(&mut self.position);
-                // A thread that is done takes no block back; this one is then dropped with the ring.
+                // A thread that is done takes no block back; this one is then dropped with the
+                // ring.
                 let _ = self.read_ahead.used.push(used);
                 Ok(true)
             }

@@ -1,7 +1,7 @@
 //! Where lines begin and end in the files: fills blocks with the lines of a range.
 //!
-//! `line start <= piece start < piece end`, and a piece ends where a line does. What was read behind
-//! the last whole line is read again for the next piece, so nothing is carried over.
+//! `line start <= piece start < piece end`, and a piece ends where a line does. What was read
+//! behind the last whole line is read again for the next piece, so nothing is carried over.
 
 use std::fs::File;
 use std::io;
@@ -198,8 +198,8 @@ fn in_memory(length_bytes: u64) -> usize {
     usize::try_from(length_bytes).unwrap_or(usize::MAX)
 }
 
-/// How much of `bytes`, which begin with a line, are whole lines that begin in the first `owned` bytes;
-/// `None` if not even one line is whole.
+/// How much of `bytes`, which begin with a line, are whole lines that begin in the first `owned`
+/// bytes; `None` if not even one line is whole.
 fn whole_lines(bytes: &[u8], owned: usize, is_to_end_of_file: bool) -> Option<usize> {
     if owned <= bytes.len() {
         let last_owned = owned - 1;

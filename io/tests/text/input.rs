@@ -1,24 +1,33 @@
-//! Which files are read, what a fingerprint notices, and what is said about files that cannot be read.
+//! Which files are read, what a fingerprint notices, and what is said about files that cannot be
+//! read.
 
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use frazil_io::text::{TextError, TextInput, TextRange};
 use crate::support::{lines, next_line, write_files};
+use frazil_io::text::{TextError, TextInput, TextRange};
 
 #[test]
 fn folders_are_listed_whole_and_sorted() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path();
     fs::create_dir_all(root.join("b/inner")).unwrap();
-    for (name, text) in [("c.txt", "4"), ("b/inner/z.txt", "3"), ("b/a.txt", "2"), ("a.txt", "1")] {
+    for (name, text) in [
+        ("c.txt", "4"),
+        ("b/inner/z.txt", "3"),
+        ("b/a.txt", "2"),
+        ("a.txt", "1"),
+    ] {
         fs::write(root.join(name), text).unwrap();
     }
     symlink(root.join("a.txt"), root.join("d.txt")).unwrap();
     symlink(root.join("nowhere"), root.join("e.txt")).unwrap();
     symlink(root, root.join("b/loop")).unwrap();
     let input = TextInput::list([root.join("c.txt"), root.to_owned()]).unwrap();
-    let whole = TextRange { start: 0, end: input.length_bytes() };
+    let whole = TextRange {
+        start: 0,
+        end: input.length_bytes(),
+    };
     assert_eq!(lines(&input, whole, 1, None), ["1", "2", "3", "4", "1"]);
     assert_eq!(input.files()[1].path, root.join("b/a.txt"));
 }
@@ -66,13 +75,21 @@ fn a_file_that_shrinks_is_named_with_the_offset_behind_its_last_line() {
     let paths = write_files(&folder, &contents);
     let input = TextInput::list(&paths).unwrap();
     fs::write(&paths[1], "three\n").unwrap();
-    let whole = TextRange { start: 0, end: input.length_bytes() };
+    let whole = TextRange {
+        start: 0,
+        end: input.length_bytes(),
+    };
     let mut reader = input.read(whole, 1, None).unwrap();
     assert_eq!(next_line(&mut reader).unwrap().as_deref(), Some("one"));
     assert_eq!(next_line(&mut reader).unwrap().as_deref(), Some("two"));
     for _ in 0..2 {
         match next_line(&mut reader).unwrap_err() {
-            TextError::Shrunk { path, offset, expected_bytes, found_bytes } => {
+            TextError::Shrunk {
+                path,
+                offset,
+                expected_bytes,
+                found_bytes,
+            } => {
                 assert_eq!(path, paths[1]);
                 assert_eq!((offset, expected_bytes, found_bytes), (0, 11, 6));
             }
@@ -91,5 +108,8 @@ fn a_file_that_vanishes_is_named() {
     let mut reader = input.read(input.ranges(1)[0], 1, None).unwrap();
     let error = next_line(&mut reader).unwrap_err();
     assert!(error.to_string().contains("0000.txt"), "{error}");
-    assert!(matches!(error, TextError::Unreadable { action: "open", .. }));
+    assert!(matches!(
+        error,
+        TextError::Unreadable { action: "open", .. }
+    ));
 }

@@ -1,8 +1,8 @@
 //! Every line of an input is read exactly once, however it is cut and wherever reading is resumed.
 
+use crate::support::{lines, next_line, reference, rest, write_files};
 use frazil_io::text::{TextInput, TextPosition, TextRange};
 use proptest::prelude::*;
-use crate::support::{lines, next_line, reference, rest, write_files};
 
 /// Line ends, parts of a two-byte character, and a byte that is never UTF-8.
 fn content() -> impl Strategy<Value = Vec<u8>> {
@@ -148,7 +148,12 @@ fn bytes_that_are_not_text_are_replaced_and_positions_stay_those_of_the_file() {
     let content = b"ice\nfr\xffzil\r\n\xf0\x9f\x92\nend".to_vec();
     let input = TextInput::list(write_files(&folder, &[content])).unwrap();
     let mut reader = input.read(whole(&input), 1, None).unwrap();
-    let expected = [("ice", 4), ("fr\u{fffd}zil", 12), ("\u{fffd}", 16), ("end", 19)];
+    let expected = [
+        ("ice", 4),
+        ("fr\u{fffd}zil", 12),
+        ("\u{fffd}", 16),
+        ("end", 19),
+    ];
     for (line, offset) in expected {
         assert_eq!(next_line(&mut reader).unwrap().as_deref(), Some(line));
         assert_eq!(reader.position(), TextPosition { round: 0, offset });

@@ -9,7 +9,7 @@ use frazil_io::text::{Line, LineReader, TextError, TextInput, TextPosition, Text
 pub(crate) fn write_files(folder: &tempfile::TempDir, contents: &[Vec<u8>]) -> Vec<PathBuf> {
     let write = |(index, content): (usize, &Vec<u8>)| {
         let path = folder.path().join(format!("{index:04}.txt"));
-        std::fs::write(&path, content).unwrap();
+        std::fs::write(&path, content).expect("a writable folder");
         path
     };
     contents.iter().enumerate().map(write).collect()
@@ -28,7 +28,7 @@ pub(crate) fn next_line(reader: &mut LineReader) -> Result<Option<String>, TextE
 
 /// All lines that are left.
 pub(crate) fn rest(reader: &mut LineReader) -> Vec<String> {
-    std::iter::from_fn(|| next_line(reader).unwrap()).collect()
+    std::iter::from_fn(|| next_line(reader).expect("readable files")).collect()
 }
 
 /// All lines of a range.
@@ -38,7 +38,7 @@ pub(crate) fn lines(
     rounds: u64,
     from: Option<TextPosition>,
 ) -> Vec<String> {
-    rest(&mut input.read(range, rounds, from).unwrap())
+    rest(&mut input.read(range, rounds, from).expect("a thread"))
 }
 
 /// The lines of files, without any of the code under test.

@@ -23,18 +23,21 @@ pub struct AggregateHead<R: ?Sized, K: ?Sized, V, X, F, E> {
     pub(in crate::flow) initial: V,
     pub(in crate::flow) update: F,
     pub(in crate::flow) emission: E,
-    pub(in crate::flow) types: PhantomData<(fn(&R), fn(&K))>,
+    pub(in crate::flow) types: PhantomData<fn(&R, &K)>,
 }
 
 impl<R: ?Sized, K: ?Sized, V, X, F, E> AggregateHead<R, K, V, X, F, E> {
-    pub(in crate::flow) fn with_emission<T>(self, emission: T) -> AggregateHead<R, K, V, X, F, T> {
+    pub(in crate::flow) fn map_emission<T>(
+        self,
+        emission: impl FnOnce(E) -> T,
+    ) -> AggregateHead<R, K, V, X, F, T> {
         AggregateHead {
             exchange: self.exchange,
             key: self.key,
             table: self.table,
             initial: self.initial,
             update: self.update,
-            emission,
+            emission: emission(self.emission),
             types: PhantomData,
         }
     }

@@ -33,14 +33,26 @@ impl<K: ?Sized, V, P: FnMut(&K, &V) -> bool + 'static> Emission<K, V> for When<P
     }
 }
 
-/// Last values only.
-pub struct AtEnd;
+/// No update.
+pub struct Never;
 
-impl<K: ?Sized, V> Emission<K, V> for AtEnd {
-    const AT_END: bool = true;
+impl<K: ?Sized, V> Emission<K, V> for Never {
+    const AT_END: bool = false;
 
     #[inline]
     fn emits_update(&mut self, _key: &K, _value: &V) -> bool {
         false
+    }
+}
+
+/// Last values, beside the updates that `E` emits.
+pub struct AtEnd<E>(pub(in crate::flow) E);
+
+impl<K: ?Sized, V, E: Emission<K, V>> Emission<K, V> for AtEnd<E> {
+    const AT_END: bool = true;
+
+    #[inline]
+    fn emits_update(&mut self, key: &K, value: &V) -> bool {
+        self.0.emits_update(key, value)
     }
 }

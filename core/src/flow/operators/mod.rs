@@ -10,7 +10,7 @@ mod key;
 mod map;
 
 pub(super) use aggregate::AggregateHead;
-pub(super) use emission::{AtEnd, EachUpdate, When};
+pub(super) use emission::{AtEnd, EachUpdate, Never, When};
 pub(super) use exchange_tail::ExchangeTail;
 pub(super) use filter::Filter;
 pub(super) use flat_map::FlatMap;

@@ -1,6 +1,5 @@
 //! A source of lines held in memory, and a sink that writes one line a record.
 
-use std::cell::Cell;
 use std::fmt::Display;
 use std::rc::Rc;
 
@@ -17,8 +16,6 @@ pub(super) struct Lines {
     pub(super) burst: usize,
     /// Whether the source waits for more behind its last line.
     pub(super) is_endless: bool,
-    /// Lines read by all readers.
-    pub(super) read_count: Rc<Cell<usize>>,
 }
 
 impl Lines {
@@ -27,7 +24,6 @@ impl Lines {
             splits: Rc::new(splits.to_vec()),
             burst,
             is_endless: false,
-            read_count: Rc::default(),
         }
     }
 }
@@ -85,9 +81,6 @@ impl SplitReader for LinesReader {
         let count = rest.len().min(limit).min(self.lines.burst);
         rest[..count].iter().for_each(|line| emit(line));
         self.next += count;
-        self.lines
-            .read_count
-            .set(self.lines.read_count.get() + count);
         let has_ended = count == rest.len() && !self.lines.is_endless;
         Ok(if has_ended {
             ReadStatus::End

@@ -1,7 +1,9 @@
 //! What a plan refuses, and what it lists.
 
+use frazil_state::{KeyGroups, Store, StoreConfig, Value};
+
 use super::doubles::{Lines, Rows};
-use crate::flow::{Flow, FlowError, FlowPlan};
+use crate::flow::{BuildContext, Flow, FlowError, FlowPlan};
 
 fn lines() -> Lines {
     Lines::new(&[vec![], vec![], vec![]], 1)
@@ -104,4 +106,55 @@ fn plan_lists_everything_in_call_order() {
         [2, 7]
     );
     assert_eq!((tables, stage_count), (vec![String::from("count")], 3));
+}
+
+#[test]
+fn closure_that_declares_something_else_on_a_shard_is_refused() {
+    let plan = Flow::plan(|flow| flow.source(lines()).sink(Rows), 1).expect("the flow is valid");
+    let error = build(&plan, |flow| {
+        flow.source(lines()).inspect(|_line| ()).sink(Rows)
+    });
+    assert_eq!(
+        error.to_string(),
+        "the flow built on shard 0 differs from the planned one at operator 1 (expected sink, \
+         found inspect): the closure must make the same calls each time"
+    );
+}
+
+#[test]
+fn closure_that_exchanges_other_records_on_a_shard_is_refused() {
+    fn declare<T: Value + Clone + Send>(flow: &Flow, map: fn(&str) -> T) {
+        flow.source(lines())
+            .map(map)
+            .key_by_value(|_record| 1u64)
+            .aggregate("count", 0u64, |count, _record| *count += 1)
+            .sink(Rows);
+    }
+    let plan =
+        Flow::plan(|flow| declare(flow, |line| line.len() as u64), 1).expect("the flow is valid");
+    let error = build(&plan, |flow| declare(flow, str::to_owned));
+    assert!(
+        matches!(error, FlowError::RecordDiffers { exchange: 0, .. }),
+        "{error}"
+    );
+}
+
+fn build(plan: &FlowPlan, declare: impl Fn(&Flow)) -> FlowError {
+    let mut store = Store::new(&StoreConfig::default()).expect("address space is to be had");
+    let context = BuildContext {
+        shard: 0,
+        shard_count: 1,
+        key_groups: KeyGroups::default(),
+        first_epoch: 1,
+        operators: &plan.operators,
+        splits: vec![],
+        finished_stages: &[],
+        rings: plan.connect(1, 2).remove(0),
+        bells: &[],
+        store: &mut store,
+        stage: 0,
+    };
+    Flow::build(declare, context)
+        .err()
+        .expect("the flow is refused")
 }

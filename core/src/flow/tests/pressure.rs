@@ -1,6 +1,6 @@
 //! The story: whoever reads faster than the next stage works must wait, holding a bounded amount.
 
-use super::doubles::{Lines, Rows};
+use super::doubles::{Lines, Rows, line_count};
 use super::simulation::{Layout, Simulation};
 use crate::flow::Flow;
 
@@ -32,9 +32,9 @@ fn source_stops_reading_when_nobody_takes_its_records() {
     // For each of two targets: two batches in the ring, two in the outbox and one open, of 1024
     // records each.
     assert!(
-        lines.read_count.get() < 2 * 5 * 1024,
+        simulation.read_count() < 2 * 5 * 1024,
         "read {}",
-        lines.read_count.get()
+        simulation.read_count()
     );
     simulation.finish();
     assert_eq!(simulation.rows.len(), 100_000);
@@ -50,7 +50,7 @@ fn barrier_reaches_its_place_behind_a_full_outbox() {
     simulation.request();
     simulation.finish();
     let noted = &simulation.checkpoints[0].positions[0];
-    let count = super::doubles::line_count(&noted.position);
+    let count = line_count(&noted.position);
     assert_eq!(simulation.rows_until(0, 1).len(), count);
     assert!(count < 50_000);
 }
@@ -76,8 +76,9 @@ fn sink_gives_its_only_buffer_up_when_another_sink_needs_one() {
     silent.is_endless = true;
     let lively = many_lines(10_000);
     let declare = |flow: &Flow| {
-        flow.source(silent.clone()).sink(Rows);
         flow.source(lively.clone()).sink(Rows);
+        // Declared last, it has its turn first and takes the buffer.
+        flow.source(silent.clone()).sink(Rows);
     };
     let layout = Layout {
         buffer_count: 1,
@@ -88,5 +89,51 @@ fn sink_gives_its_only_buffer_up_when_another_sink_needs_one() {
         simulation.turn(0);
         simulation.stage_rows(0);
     }
-    assert_eq!(simulation.rows_until(1, u64::MAX).len(), 10_000);
+    assert_eq!(simulation.rows_until(0, u64::MAX).len(), 10_000);
+}
+
+#[test]
+fn records_wait_while_the_capture_needs_them_to() {
+    let lines = many_lines(2000);
+    let layout = Layout {
+        shard_count: 1,
+        ring_capacity: 64,
+        ..LAYOUT
+    };
+    let mut simulation = Simulation::start(&|flow| declare(flow, &lines), layout, None);
+    simulation.turn(0);
+    simulation.turn(0);
+    let store = simulation.store(0);
+    store.set_patient(true);
+    store.freeze();
+    assert!(store.must_wait());
+    assert_eq!(simulation.counts(0, "count").len(), 64);
+    for _ in 0..100 {
+        simulation.turn(0);
+    }
+    assert_eq!(simulation.counts(0, "count").len(), 64);
+    simulation.store(0).set_patient(false);
+    simulation.finish();
+    assert_eq!(simulation.rows.len(), 2000);
+}
+
+#[test]
+fn sources_emit_nothing_behind_the_last_barrier() {
+    let lines = many_lines(10_000);
+    let mut simulation = Simulation::start(&|flow| declare(flow, &lines), LAYOUT, None);
+    for _ in 0..20 {
+        simulation.run_stage(0, 0);
+    }
+    simulation.request_last();
+    for _ in 0..1000 {
+        for shard in 0..LAYOUT.shard_count {
+            simulation.turn(shard);
+            simulation.stage_rows(shard);
+        }
+    }
+    let count = line_count(&simulation.checkpoints[0].positions[0].position);
+    assert_eq!(simulation.rows_until(0, 1).len(), count);
+    assert_eq!(simulation.rows.len(), count);
+    assert_eq!(simulation.read_count(), count as u64);
+    assert!(count < 10_000);
 }

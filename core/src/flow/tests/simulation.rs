@@ -7,10 +7,11 @@
 use std::collections::VecDeque;
 
 use frazil_io::runtime::Bell;
-use frazil_state::{KeyGroups, ScanCursor, Store, ValueTable};
+use frazil_state::{KeyGroups, ScanCursor, StagingSize, Store, StoreConfig, ValueTable};
 
 use crate::flow::{AssignedSplit, BuildContext, Flow, FlowPlan, Progress, SplitPosition, Stage};
-use crate::shard::{Context, RowLink, ShardStatistics};
+use crate::shard::{Context, FromWriter, LinkSize, ShardLink, ToWriter, WriterLink};
+use crate::statistics::ShardStatistics;
 
 /// Sizes of a simulated job.
 #[derive(Clone, Copy, Debug)]
@@ -42,6 +43,8 @@ pub(super) struct StagedRow {
 pub(super) struct Simulation {
     shards: Vec<Shard>,
     requested: u64,
+    /// Whether the requested barrier is the last one.
+    is_last: bool,
     /// Table of counts that is dumped at every freeze.
     table: Option<&'static str>,
     pub(super) rows: Vec<StagedRow>,
@@ -51,7 +54,8 @@ pub(super) struct Simulation {
 struct Shard {
     store: Store,
     stages: Vec<Box<dyn Stage>>,
-    rows: RowLink,
+    rows: WriterLink,
+    writer: ShardLink,
     statistics: ShardStatistics,
     injected: u64,
     frozen: u64,
@@ -66,7 +70,10 @@ impl Simulation {
         layout: Layout,
         restored: Option<&Checkpoint>,
     ) -> Self {
-        let stores = (0..layout.shard_count).map(|_| new_store()).collect();
+        let shards = 0..layout.shard_count;
+        let stores = shards
+            .map(|shard| new_store(shard, layout.shard_count))
+            .collect();
         Self::start_with(stores, declare, layout, restored)
     }
 
@@ -92,7 +99,12 @@ impl Simulation {
         let bells = vec![Bell::new(); layout.shard_count];
         let epoch = restored.map_or(0, |checkpoint| checkpoint.epoch);
         let rings = plan.connect(layout.shard_count, layout.ring_capacity);
+        let link_size = LinkSize {
+            chunk_count: 0,
+            row_buffer_count: layout.buffer_count,
+        };
         let shard = |((shard, rings), mut store)| {
+            let (rows, writer) = WriterLink::pair(link_size);
             let context = BuildContext {
                 shard,
                 shard_count: layout.shard_count,
@@ -109,8 +121,9 @@ impl Simulation {
             Shard {
                 stages: Flow::build(declare, context).expect("builds as planned"),
                 store,
-                rows: new_row_link(layout.buffer_count),
-                statistics: ShardStatistics::default(),
+                rows,
+                writer,
+                statistics: ShardStatistics::new(),
                 injected: epoch,
                 frozen: epoch,
                 snapshot: Checkpoint::default(),
@@ -124,6 +137,7 @@ impl Simulation {
                 .map(shard)
                 .collect(),
             requested: epoch,
+            is_last: false,
             table: None,
             rows: vec![],
             checkpoints: vec![],
@@ -146,6 +160,12 @@ impl Simulation {
         }
     }
 
+    /// Requests a checkpoint behind which sources emit nothing.
+    pub(super) fn request_last(&mut self) {
+        self.is_last = true;
+        self.request();
+    }
+
     /// One turn of a shard's loop; true = it did something.
     pub(super) fn turn(&mut self, shard: usize) -> bool {
         let shard = &mut self.shards[shard];
@@ -153,7 +173,7 @@ impl Simulation {
         for stage in (0..shard.stages.len()).rev() {
             worked |= shard.run_stage(stage);
         }
-        worked |= shard.advance_checkpoint(self.requested, self.table);
+        worked |= shard.advance_checkpoint(self.requested, self.is_last, self.table);
         self.complete_checkpoint();
         worked
     }
@@ -167,17 +187,23 @@ impl Simulation {
 
     /// The checkpoint writer takes the rows of a shard and returns the buffers.
     pub(super) fn stage_rows(&mut self, shard: usize) -> bool {
-        let buffers = take_rows(&mut self.shards[shard].rows);
-        let worked = !buffers.is_empty();
-        for (sink, epoch, bytes) in buffers {
-            let text = String::from_utf8(bytes).expect("rows are text");
+        let shard = &mut self.shards[shard];
+        let mut worked = false;
+        while let Ok(message) = shard.writer.from_shard.pop() {
+            let ToWriter::Rows { sink, epoch, rows } = message else {
+                continue;
+            };
             let staged = |text: &str| StagedRow {
                 sink,
                 epoch,
                 text: text.to_owned(),
             };
+            let text = str::from_utf8(&rows).expect("rows are text");
             self.rows.extend(text.lines().map(staged));
+            shard.writer.give_back(FromWriter::Rows(rows));
+            worked = true;
         }
+        shard.rows.take_back(|_chunk| ());
         worked
     }
 
@@ -214,6 +240,23 @@ impl Simulation {
         let mut rows: Vec<_> = rows.map(|row| row.text.clone()).collect();
         rows.sort_unstable();
         rows
+    }
+
+    pub(super) fn store(&mut self, shard: usize) -> &mut Store {
+        &mut self.shards[shard].store
+    }
+
+    /// What a table from `str` to `u64` holds on a shard.
+    pub(super) fn counts(&mut self, shard: usize, table: &str) -> Vec<(String, u64)> {
+        dump(&mut self.shards[shard].store, table)
+    }
+
+    /// Records that the sources have emitted.
+    pub(super) fn read_count(&self) -> u64 {
+        self.shards
+            .iter()
+            .map(|shard| shard.statistics.record_count)
+            .sum()
     }
 
     pub(super) fn shard_count(&self) -> usize {
@@ -281,12 +324,12 @@ impl Shard {
     }
 
     /// Injects a requested barrier and freezes when all stages are aligned.
-    fn advance_checkpoint(&mut self, requested: u64, table: Option<&str>) -> bool {
+    fn advance_checkpoint(&mut self, requested: u64, is_last: bool, table: Option<&str>) -> bool {
         let injects = self.injected < requested;
         if injects {
             self.injected = requested;
             for stage in 0..self.stages.len() {
-                self.with_stage(stage, |stage, cx| stage.inject(requested, false, cx));
+                self.with_stage(stage, |stage, cx| stage.inject(requested, is_last, cx));
             }
         }
         let freezes = self.frozen < self.injected
@@ -351,23 +394,16 @@ fn dump(store: &mut Store, table: &str) -> Vec<(String, u64)> {
     counts
 }
 
-fn new_store() -> Store {
-    Store::default()
-}
-
-fn new_row_link(buffer_count: usize) -> RowLink {
-    RowLink {
-        free: (0..buffer_count)
-            .map(|_| Vec::with_capacity(64 << 10))
-            .collect(),
-        sent: vec![],
-    }
-}
-
-/// What the shard sent; the buffers go back.
-fn take_rows(rows: &mut RowLink) -> Vec<(u32, u64, Vec<u8>)> {
-    let sent = std::mem::take(&mut rows.sent);
-    rows.free
-        .extend(sent.iter().map(|_| Vec::with_capacity(64 << 10)));
-    sent
+fn new_store(shard: usize, shard_count: usize) -> Store {
+    let config = StoreConfig {
+        shard,
+        shard_count,
+        key_groups: KeyGroups::default(),
+        budget_bytes: 32 << 20,
+        staging: StagingSize {
+            chunk_count: 1,
+            chunk_bytes: 64 << 10,
+        },
+    };
+    Store::new(&config).expect("address space is to be had")
 }

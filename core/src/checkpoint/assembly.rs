@@ -1,0 +1,104 @@
+//! One checkpoint while it is put together: the delta segment and the shards' reports.
+
+use std::time::Instant;
+
+use frazil_io::IoError;
+use frazil_io::storage::{Segment, Storage};
+use frazil_state::format::{Chunk, FrameAddress, SegmentEntry};
+
+use super::names;
+use crate::shard::SnapshotReport;
+
+/// Least reservation for a delta segment.
+const SEGMENT_BYTES_MIN: u64 = 1 << 20;
+
+/// A checkpoint between request and publish.
+pub(crate) struct Assembly {
+    pub(crate) epoch: u64,
+    pub(crate) last: bool,
+    pub(crate) begun: Instant,
+    pub(crate) reports: Vec<Option<SnapshotReport>>,
+    segment: Option<Box<dyn Segment>>,
+    frame_count: u32,
+}
+
+impl Assembly {
+    pub(crate) fn new(epoch: u64, last: bool, shard_count: usize) -> Self {
+        Self {
+            epoch,
+            last,
+            begun: Instant::now(),
+            reports: (0..shard_count).map(|_| None).collect(),
+            segment: None,
+            frame_count: 0,
+        }
+    }
+
+    /// Seals a chunk and appends it. `expected_bytes` is reserved with the first one.
+    ///
+    /// # Errors
+    /// The storage's.
+    pub(crate) fn append(
+        &mut self,
+        storage: &dyn Storage,
+        shard: usize,
+        chunk: &mut Chunk,
+        expected_bytes: u64,
+    ) -> Result<(), IoError> {
+        let segment = match &mut self.segment {
+            Some(segment) => segment,
+            None => {
+                let expected_bytes = expected_bytes.max(SEGMENT_BYTES_MIN);
+                let name = names::delta(self.epoch);
+                self.segment
+                    .insert(storage.create(&name, expected_bytes)?)
+            }
+        };
+        segment.append(chunk.seal(FrameAddress {
+            file_id: names::delta_id(self.epoch),
+            epoch: self.epoch,
+            frame_index: self.frame_count,
+            shard: u16::try_from(shard).expect("shards are at most 65535"),
+        }))?;
+        self.frame_count += 1;
+        Ok(())
+    }
+
+    /// True when every shard has reported.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.reports.iter().all(Option::is_some)
+    }
+
+    /// Syncs the segment; `None` if nothing had changed.
+    ///
+    /// # Errors
+    /// The storage's: the segment must go.
+    pub(crate) fn sync(&mut self) -> Result<Option<SegmentEntry>, IoError> {
+        let Some(segment) = &mut self.segment else {
+            return Ok(None);
+        };
+        segment.sync()?;
+        Ok(Some(SegmentEntry {
+            file: names::delta(self.epoch),
+            file_id: names::delta_id(self.epoch),
+            epoch: self.epoch,
+            length_bytes: segment.length_bytes(),
+            frame_count: self.frame_count,
+        }))
+    }
+
+    /// Bytes appended so far.
+    pub(crate) fn segment_bytes(&self) -> u64 {
+        self.segment.as_ref().map_or(0, |s| s.length_bytes())
+    }
+
+    /// Removes what was written.
+    pub(crate) fn discard(self, storage: &dyn Storage) {
+        if self.segment.is_some() {
+            drop(self.segment);
+            if let Err(error) = storage.remove(&names::delta(self.epoch)) {
+                tracing::warn!(%error, "a dropped checkpoint's segment stays until the next sweep");
+            }
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! Folding: base image and chain of every shard become a new image, on a thread of its own.
+//!
+//! The fold reads immutable files and writes new ones; nothing refers to them before a later manifest does. A crash
+//! leaves files that the next start sweeps away. Memory: 24 bytes for every page entry of the chain, of one shard at
+//! a time.
+
+use std::sync::Arc;
+
+use frazil_io::storage::{ReadAt, Storage};
+use frazil_state::PAGE_BYTES;
+use frazil_state::format::{ChainIndex, FoldPlan, ImageAddress, ImageEntry, ImageWriter, SegmentEntry};
+
+use super::names;
+use super::restore::{VerifiedImage, read_segment};
+use crate::error::Error;
+
+/// Pages that are appended to the image together: 1 MiB.
+const APPEND_PAGES: usize = 256;
+
+/// What to fold: all shards at one epoch.
+pub(crate) struct FoldJob {
+    pub(crate) storage: Arc<dyn Storage>,
+    /// Epoch of the last segment.
+    pub(crate) epoch: u64,
+    /// Per shard: base and page count at that epoch.
+    pub(crate) shards: Vec<(Option<ImageEntry>, u32)>,
+    pub(crate) segments: Vec<SegmentEntry>,
+}
+
+impl FoldJob {
+    /// Writes and syncs the new images.
+    ///
+    /// # Errors
+    /// Damage in the files read, or a failed write; files already written are removed as far as that is possible.
+    pub(crate) fn run(&self) -> Result<Vec<ImageEntry>, Error> {
+        let mut images = Vec::new();
+        for index in 0..self.shards.len() {
+            let shard = u16::try_from(index).expect("shards are at most 65535");
+            match self.fold_shard(shard) {
+                Ok(image) => images.push(image),
+                Err(error) => {
+                    for done in 0..=shard {
+                        // The next sweep tries again.
+                        let _ = self.storage.remove(&names::image(self.epoch, done));
+                    }
+                    return Err(error);
+                }
+            }
+        }
+        self.storage.sync_directory()?;
+        Ok(images)
+    }
+
+    fn fold_shard(&self, shard: u16) -> Result<ImageEntry, Error> {
+        let (base, page_count) = &self.shards[usize::from(shard)];
+        let address = ImageAddress {
+            file_id: names::image_id(self.epoch, shard),
+            epoch: self.epoch,
+            shard,
+            page_count: *page_count,
+        };
+        let base = match base {
+            Some(entry) => Some(VerifiedImage::open(&*self.storage, entry, shard)?),
+            None => None,
+        };
+        let segments = self.segments_after(base.as_ref());
+        let plan = self.index(shard, &segments)?;
+        let readers: Vec<Box<dyn ReadAt>> = segments
+            .iter()
+            .map(|segment| self.storage.open(&segment.file))
+            .collect::<Result<_, _>>()?;
+        self.write_image(address, base.as_ref(), &plan, &readers)?;
+        Ok(ImageEntry {
+            file: names::image(self.epoch, shard),
+            file_id: address.file_id,
+            epoch: self.epoch,
+            page_count: *page_count,
+            length_bytes: address.length_bytes(),
+        })
+    }
+
+    fn segments_after(&self, base: Option<&VerifiedImage>) -> Vec<&SegmentEntry> {
+        let base_epoch = base.map_or(0, VerifiedImage::epoch);
+        self.segments
+            .iter()
+            .filter(|segment| segment.epoch > base_epoch)
+            .collect()
+    }
+
+    fn index(&self, shard: u16, segments: &[&SegmentEntry]) -> Result<FoldPlan, Error> {
+        let files = segments.iter().map(|segment| segment.file.clone());
+        let mut index = ChainIndex::new(shard, files.collect());
+        for (number, segment) in segments.iter().enumerate() {
+            let number = u32::try_from(number).expect("bounded by ChainIndex::new");
+            read_segment(&*self.storage, segment, |offset, frame| {
+                if frame.shard() == shard {
+                    index.add_frame(number, offset, frame);
+                }
+                Ok(())
+            })?;
+        }
+        Ok(index.finish())
+    }
+
+    fn write_image(
+        &self,
+        address: ImageAddress,
+        base: Option<&VerifiedImage>,
+        plan: &FoldPlan,
+        readers: &[Box<dyn ReadAt>],
+    ) -> Result<(), Error> {
+        let name = names::image(self.epoch, address.shard);
+        let mut file = self.storage.create(&name, address.length_bytes())?;
+        let mut image = ImageWriter::new(address);
+        let mut block = Vec::with_capacity(APPEND_PAGES * PAGE_BYTES);
+        for page_id in 0..address.page_count {
+            let mut page = [0; PAGE_BYTES];
+            if let Some(base) = base {
+                base.read_page(page_id, &mut page)?;
+            }
+            plan.merge_page::<Error>(page_id, &mut page, &mut |segment, offset, lines| {
+                Ok(readers[segment as usize].read_exact_at(lines, offset)?)
+            })?;
+            image.push_page(&page);
+            block.extend_from_slice(&page);
+            if block.len() == APPEND_PAGES * PAGE_BYTES {
+                file.append(&block)?;
+                block.clear();
+            }
+        }
+        block.extend_from_slice(&image.finish());
+        file.append(&block)?;
+        Ok(file.sync()?)
+    }
+}

@@ -1,0 +1,21 @@
+//! Checkpoints: the protocol, the thread that coordinates it, the thread that writes, and the way back.
+
+mod assembly;
+mod coordinator;
+mod fold;
+mod ledger;
+mod names;
+mod outlets;
+mod phase;
+mod recovery;
+mod report;
+mod restore;
+mod writer;
+
+pub use report::{CheckpointReport, RecoveryReport, SkippedCheckpoint};
+
+pub(crate) use coordinator::{Coordinator, CoordinatorParts, Notice, Timing};
+pub(crate) use fold::FoldJob;
+pub(crate) use outlets::Outlets;
+pub(crate) use recovery::{JobIdentity, Recovered, recover};
+pub(crate) use writer::{Writer, WriterCommand, WriterParts};

@@ -1,0 +1,65 @@
+//! Names of the files in a checkpoint directory; the only place that makes or reads them.
+
+const MANIFEST: &str = "manifest-";
+const DELTA: &str = "delta-";
+const IMAGE: &str = "image-";
+
+/// Manifest of a checkpoint; ten digits keep names in numeric order.
+pub(crate) fn manifest(checkpoint: u64) -> String {
+    format!("{MANIFEST}{checkpoint:010}")
+}
+
+/// Delta segment of an epoch.
+pub(crate) fn delta(epoch: u64) -> String {
+    format!("{DELTA}{epoch:010}")
+}
+
+/// Image of one shard at an epoch.
+pub(crate) fn image(epoch: u64, shard: u16) -> String {
+    format!("{IMAGE}{epoch:010}-{shard:03}")
+}
+
+/// Number of the checkpoint that a manifest's name promises.
+pub(crate) fn checkpoint_of(name: &str) -> Option<u64> {
+    name.strip_prefix(MANIFEST)?.parse().ok()
+}
+
+/// Epoch in the name of any file that the engine makes.
+pub(crate) fn epoch_of(name: &str) -> Option<u64> {
+    let (_, rest) = [MANIFEST, DELTA, IMAGE]
+        .iter()
+        .find_map(|prefix| name.strip_prefix(prefix).map(|rest| (prefix, rest)))?;
+    rest.split('-').next()?.parse().ok()
+}
+
+/// True for files that the engine makes and may remove, unfinished publishes included.
+pub(crate) fn is_ours(name: &str) -> bool {
+    let name = name.strip_prefix(".tmp-").unwrap_or(name);
+    epoch_of(name).is_some()
+}
+
+/// File id of a delta segment: its epoch, which no image id equals.
+pub(crate) fn delta_id(epoch: u64) -> u64 {
+    epoch << 16
+}
+
+/// File id of an image: epoch and shard.
+pub(crate) fn image_id(epoch: u64, shard: u16) -> u64 {
+    (epoch << 16) | (u64::from(shard) + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_carry_their_epoch_and_foreign_files_are_not_ours() {
+        assert_eq!(checkpoint_of(&manifest(42)), Some(42));
+        for name in [manifest(7), delta(7), image(7, 3)] {
+            assert_eq!(epoch_of(&name), Some(7));
+            assert!(is_ours(&name) && is_ours(&format!(".tmp-{name}")));
+        }
+        assert!(!is_ours("notes.txt") && !is_ours("manifest-of-mine"));
+        assert_eq!(checkpoint_of(&delta(7)), None);
+    }
+}

@@ -1,0 +1,150 @@
+//! The committing halves of all sinks, and rows that a full disk keeps waiting.
+
+use std::collections::VecDeque;
+
+use frazil_state::format::SinkEntry;
+
+use crate::error::Error;
+use crate::flow::PlannedSink;
+use crate::sink::{Committer, Restored};
+
+/// Rows on their way to a sink, and the shard that gets the buffer back.
+pub(crate) struct StagedRows {
+    pub(crate) shard: usize,
+    pub(crate) sink: u32,
+    pub(crate) epoch: u64,
+    pub(crate) rows: Vec<u8>,
+}
+
+struct Outlet {
+    operator: u32,
+    name: String,
+    committer: Box<dyn Committer>,
+}
+
+/// All sinks of a job, on the writer's side.
+pub(crate) struct Outlets {
+    outlets: Vec<Outlet>,
+    /// Rows that could not be staged yet, in order of arrival. Bounded: each holds a buffer of its shard's pool.
+    waiting: VecDeque<StagedRows>,
+    /// Bytes staged and not committed.
+    uncommitted_bytes: u64,
+}
+
+impl Outlets {
+    pub(crate) fn new(sinks: Vec<PlannedSink>) -> Self {
+        let outlets = sinks.into_iter().map(|sink| Outlet {
+            operator: sink.operator,
+            name: sink.name,
+            committer: sink.committer,
+        });
+        Self {
+            outlets: outlets.collect(),
+            waiting: VecDeque::new(),
+            uncommitted_bytes: 0,
+        }
+    }
+
+    /// Brings all sinks to the state of a checkpoint, or of a start without one.
+    ///
+    /// # Errors
+    /// The first sink's that cannot; and a sink that the checkpoint does not know.
+    pub(crate) fn recover(&mut self, checkpoint: u64, sinks: Option<&[SinkEntry]>) -> Result<(), Error> {
+        for outlet in &mut self.outlets {
+            let restored = match sinks {
+                None => None,
+                Some(entries) => {
+                    let entry = entries.iter().find(|e| e.operator == outlet.operator);
+                    let entry = entry.ok_or_else(|| Error::OtherFlow {
+                        checkpoint,
+                        what: "sinks",
+                        expected: outlet.name.clone(),
+                        found: "none at its place".to_owned(),
+                    })?;
+                    Some(Restored {
+                        checkpoint,
+                        pre_commit: &entry.pre_commit,
+                    })
+                }
+            };
+            let recovered = outlet.committer.recover(restored);
+            recovered.map_err(|source| Error::of_sink(&outlet.name, source))?;
+        }
+        Ok(())
+    }
+
+    /// The first sink that cannot take back committed output.
+    pub(crate) fn cannot_retract(&self) -> Option<&str> {
+        let outlet = self.outlets.iter().find(|o| !o.committer.can_retract())?;
+        Some(&outlet.name)
+    }
+
+    /// Stages rows, behind those that wait; gives back what was staged.
+    ///
+    /// # Errors
+    /// A sink that lost rows.
+    pub(crate) fn stage(&mut self, rows: StagedRows) -> Result<Vec<StagedRows>, Error> {
+        self.waiting.push_back(rows);
+        self.retry()
+    }
+
+    /// Stages what waits, as far as the sinks take it.
+    ///
+    /// # Errors
+    /// A sink that lost rows.
+    pub(crate) fn retry(&mut self) -> Result<Vec<StagedRows>, Error> {
+        let mut done = Vec::new();
+        while let Some(next) = self.waiting.front() {
+            let outlet = &mut self.outlets[next.sink as usize];
+            match outlet.committer.stage(next.epoch, &next.rows) {
+                Ok(()) => {
+                    self.uncommitted_bytes += next.rows.len() as u64;
+                    done.extend(self.waiting.pop_front());
+                }
+                Err(error) if error.is_fatal() => return Err(Error::of_sink(&outlet.name, error)),
+                Err(error) => {
+                    tracing::warn!(sink = outlet.name, %error, "rows wait for the sink");
+                    break;
+                }
+            }
+        }
+        Ok(done)
+    }
+
+    /// True while rows wait: no checkpoint that they belong to can complete.
+    pub(crate) fn is_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// Pre-commits all sinks.
+    ///
+    /// # Errors
+    /// The first sink's that cannot.
+    pub(crate) fn pre_commit(&mut self, epoch: u64) -> Result<Vec<SinkEntry>, (Error, bool)> {
+        let mut entries = Vec::with_capacity(self.outlets.len());
+        for outlet in &mut self.outlets {
+            let pre_commit = outlet.committer.pre_commit(epoch).map_err(|source| {
+                let fatal = source.is_fatal();
+                (Error::of_sink(&outlet.name, source), fatal)
+            })?;
+            entries.push(SinkEntry {
+                operator: outlet.operator,
+                name: outlet.name.clone(),
+                pre_commit,
+            });
+        }
+        Ok(entries)
+    }
+
+    /// Commits all sinks; gives the bytes committed.
+    ///
+    /// # Errors
+    /// The first sink's that cannot.
+    pub(crate) fn commit(&mut self, epoch: u64) -> Result<u64, Error> {
+        for outlet in &mut self.outlets {
+            let committed = outlet.committer.commit(epoch);
+            committed.map_err(|source| Error::of_sink(&outlet.name, source))?;
+        }
+        Ok(std::mem::take(&mut self.uncommitted_bytes))
+    }
+}

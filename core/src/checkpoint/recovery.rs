@@ -1,0 +1,313 @@
+//! From a checkpoint directory to a job that can go on: choose the newest whole checkpoint, restore, let sinks recover.
+//!
+//! There is no silent fresh start: a directory with manifests gives a restored job or an error. Falling back past a
+//! damaged checkpoint is reported, and refused where a sink cannot take back what it may have committed since.
+
+use std::time::Instant;
+
+use frazil_io::storage::Storage;
+use frazil_state::format::{FormatError, Manifest, archive_layout, decode};
+use frazil_state::{HASH_ID, HASH_SEED, Store, StoreConfig};
+
+use super::ledger::Ledger;
+use super::names;
+use super::outlets::Outlets;
+use super::report::{RecoveryReport, SkippedCheckpoint};
+use super::restore::restore_shards;
+use crate::error::Error;
+use crate::flow::{AssignedSplit, FlowPlan};
+use crate::source::{SourceError, Split};
+
+/// What must be equal for a checkpoint to belong to a job.
+pub(crate) struct JobIdentity {
+    pub(crate) name: String,
+    pub(crate) fingerprint: u64,
+    pub(crate) key_group_count: u32,
+    pub(crate) keep: usize,
+}
+
+/// A job's state at its start.
+pub(crate) struct Recovered {
+    pub(crate) stores: Vec<Store>,
+    pub(crate) ledger: Ledger,
+    pub(crate) manifest: Option<Manifest>,
+    pub(crate) next_epoch: u64,
+    pub(crate) report: Option<RecoveryReport>,
+}
+
+impl Recovered {
+    /// A start without a checkpoint.
+    pub(crate) fn fresh(configs: &[StoreConfig], keep: usize, next_epoch: u64) -> Result<Self, Error> {
+        let new = |(shard, config)| Store::new(config).map_err(|source| Error::State { shard, source });
+        Ok(Self {
+            stores: configs.iter().enumerate().map(new).collect::<Result<_, _>>()?,
+            ledger: Ledger::new(configs.len(), keep),
+            manifest: None,
+            next_epoch,
+            report: None,
+        })
+    }
+
+    /// Stages that the checkpoint has as finished.
+    pub(crate) fn finished_stages(&self) -> Vec<u32> {
+        let manifest = self.manifest.as_ref();
+        manifest.map_or_else(Vec::new, |manifest| manifest.finished_stages.clone())
+    }
+
+    /// The splits of all sources, spread over the shards.
+    pub(crate) fn assign_splits(&self, plan: &FlowPlan, shard_count: usize) -> Vec<Vec<AssignedSplit>> {
+        let mut shards: Vec<Vec<AssignedSplit>> = (0..shard_count).map(|_| Vec::new()).collect();
+        for source in &plan.sources {
+            let restored = self.manifest.as_ref().and_then(|manifest| {
+                let sources = manifest.sources.iter();
+                sources.into_iter().find(|s| s.operator == source.operator)
+            });
+            let splits: Vec<AssignedSplit> = match restored {
+                None => source
+                    .splits
+                    .iter()
+                    .map(|split| AssignedSplit {
+                        operator: source.operator,
+                        split: split.clone(),
+                        position: None,
+                        finished: false,
+                    })
+                    .collect(),
+                Some(entry) => entry
+                    .splits
+                    .iter()
+                    .map(|split| AssignedSplit {
+                        operator: source.operator,
+                        split: Split {
+                            id: split.id,
+                            description: split.description.clone(),
+                        },
+                        position: Some(split.position.clone()),
+                        finished: split.finished,
+                    })
+                    .collect(),
+            };
+            for (index, split) in splits.into_iter().enumerate() {
+                shards[index % shard_count].push(split);
+            }
+        }
+        shards
+    }
+}
+
+/// Recovers a job from its checkpoint directory, or starts it fresh if there is none in it.
+///
+/// # Errors
+/// Checkpoints of another job or flow, no whole checkpoint, changed input, or a sink that cannot recover.
+pub(crate) fn recover(
+    storage: &dyn Storage,
+    identity: &JobIdentity,
+    plan: &FlowPlan,
+    configs: &[StoreConfig],
+    outlets: &mut Outlets,
+) -> Result<Recovered, Error> {
+    let begun = Instant::now();
+    let names = storage.list()?;
+    let next_epoch = names.iter().filter_map(|name| names::epoch_of(name)).max();
+    let next_epoch = next_epoch.unwrap_or(0) + 1;
+    let mut checkpoints: Vec<u64> = names.iter().filter_map(|n| names::checkpoint_of(n)).collect();
+    checkpoints.sort_unstable();
+    if checkpoints.is_empty() {
+        outlets.recover(0, None)?;
+        let recovered = Recovered::fresh(configs, identity.keep, next_epoch)?;
+        recovered.ledger.sweep(storage)?;
+        return Ok(recovered);
+    }
+    let chosen = choose(storage, identity, configs, &checkpoints)?;
+    check_sources(&chosen.manifest, plan)?;
+    if let (Some(skipped), Some(sink)) = (chosen.skipped.first(), outlets.cannot_retract()) {
+        return Err(Error::FallBack {
+            checkpoint: chosen.manifest.checkpoint,
+            sink: sink.to_owned(),
+            reason: skipped.reason.clone(),
+        });
+    }
+    let checkpoint = chosen.manifest.checkpoint;
+    outlets.recover(checkpoint, Some(&chosen.manifest.sinks))?;
+    let kept = older_manifests(storage, &checkpoints, &chosen.manifest);
+    let ledger = Ledger::recovered(&kept, &chosen.manifest, identity.keep);
+    if chosen.skipped.is_empty() {
+        ledger.sweep(storage)?;
+    }
+    let state_bytes = chosen.stores.iter().map(Store::used_bytes).sum();
+    Ok(Recovered {
+        stores: chosen.stores,
+        ledger,
+        next_epoch,
+        report: Some(RecoveryReport {
+            checkpoint,
+            duration: begun.elapsed(),
+            state_bytes,
+            skipped: chosen.skipped,
+            finished: chosen.manifest.finished,
+        }),
+        manifest: Some(chosen.manifest),
+    })
+}
+
+struct Chosen {
+    manifest: Manifest,
+    stores: Vec<Store>,
+    skipped: Vec<SkippedCheckpoint>,
+}
+
+/// The newest checkpoint that is whole, by reading all of it.
+fn choose(
+    storage: &dyn Storage,
+    identity: &JobIdentity,
+    configs: &[StoreConfig],
+    checkpoints: &[u64],
+) -> Result<Chosen, Error> {
+    let mut skipped = Vec::new();
+    for checkpoint in checkpoints.iter().rev() {
+        match restore(storage, identity, configs, *checkpoint) {
+            Ok((manifest, stores)) => {
+                return Ok(Chosen {
+                    manifest,
+                    stores,
+                    skipped,
+                });
+            }
+            Err(error) if is_damage(&error) => {
+                tracing::warn!(checkpoint, %error, "checkpoint is not whole");
+                skipped.push(SkippedCheckpoint {
+                    checkpoint: *checkpoint,
+                    reason: error.to_string(),
+                });
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Err(Error::NoWholeCheckpoint {
+        location: storage.location(),
+        reasons: skipped.into_iter().map(|s| s.reason).collect(),
+    })
+}
+
+/// True where an older checkpoint may still be whole; false where it would fail alike, or where nothing is damaged.
+fn is_damage(error: &Error) -> bool {
+    match error {
+        Error::Format(format) => !matches!(
+            format,
+            FormatError::Version { .. } | FormatError::Layout { .. }
+        ),
+        Error::Io(io) => matches!(
+            io,
+            frazil_io::IoError::Missing { .. } | frazil_io::IoError::Short { .. }
+        ),
+        Error::State { source, .. } => matches!(source, frazil_state::StateError::Damaged { .. }),
+        _ => false,
+    }
+}
+
+fn restore(
+    storage: &dyn Storage,
+    identity: &JobIdentity,
+    configs: &[StoreConfig],
+    checkpoint: u64,
+) -> Result<(Manifest, Vec<Store>), Error> {
+    let manifest = read_manifest(storage, checkpoint)?;
+    check_identity(storage, &manifest, identity)?;
+    if manifest.shards.len() != configs.len() {
+        return Err(Error::ShardCount {
+            checkpoint,
+            expected: configs.len(),
+            found: manifest.shards.len(),
+        });
+    }
+    let stores = restore_shards(storage, &manifest, configs)?;
+    Ok((manifest, stores))
+}
+
+fn read_manifest(storage: &dyn Storage, checkpoint: u64) -> Result<Manifest, Error> {
+    let name = names::manifest(checkpoint);
+    let file = storage.open(&name)?;
+    let length = usize::try_from(file.length_bytes()).unwrap_or(usize::MAX);
+    let mut bytes = vec![0; length];
+    file.read_exact_at(&mut bytes, 0)?;
+    let manifest = decode(&name, &bytes)?;
+    if manifest.checkpoint != checkpoint {
+        return Err(Error::Format(FormatError::Corrupt {
+            file: name,
+            offset: 32,
+            what: "checkpoint number",
+            expected: checkpoint.to_string(),
+            found: manifest.checkpoint.to_string(),
+        }));
+    }
+    Ok(manifest)
+}
+
+fn check_identity(
+    storage: &dyn Storage,
+    manifest: &Manifest,
+    identity: &JobIdentity,
+) -> Result<(), Error> {
+    if manifest.job_name != identity.name {
+        return Err(Error::OtherJob {
+            location: storage.location(),
+            expected: identity.name.clone(),
+            found: manifest.job_name.clone(),
+        });
+    }
+    let facts: [(&'static str, u64, u64); 5] = [
+        ("operators", identity.fingerprint, manifest.job_fingerprint),
+        (
+            "key group count",
+            u64::from(identity.key_group_count),
+            u64::from(manifest.key_group_count),
+        ),
+        ("hash function", u64::from(HASH_ID), u64::from(manifest.hash_id)),
+        ("hash seed", HASH_SEED, manifest.hash_seed),
+        ("archive layout", archive_layout(), manifest.value_layout),
+    ];
+    for (what, expected, found) in facts {
+        if expected != found {
+            return Err(Error::OtherFlow {
+                checkpoint: manifest.checkpoint,
+                what,
+                expected: format!("{expected:#x}"),
+                found: format!("{found:#x}"),
+            });
+        }
+    }
+    Ok(())
+}
+
+fn check_sources(manifest: &Manifest, plan: &FlowPlan) -> Result<(), Error> {
+    for source in &plan.sources {
+        let entries = &manifest.sources;
+        let Some(entry) = entries.iter().find(|e| e.operator == source.operator) else {
+            return Err(Error::OtherFlow {
+                checkpoint: manifest.checkpoint,
+                what: "sources",
+                expected: source.name.clone(),
+                found: "none at its place".to_owned(),
+            });
+        };
+        if entry.fingerprint != source.fingerprint {
+            let changed = SourceError::changed_fingerprint(
+                &source.name,
+                entry.fingerprint,
+                source.fingerprint,
+            );
+            return Err(Error::of_source(&source.name, changed));
+        }
+    }
+    Ok(())
+}
+
+/// Manifests that are kept: those up to the restored one that still decode.
+fn older_manifests(storage: &dyn Storage, checkpoints: &[u64], restored: &Manifest) -> Vec<Manifest> {
+    let older = checkpoints.iter().filter(|c| **c < restored.checkpoint);
+    let mut manifests: Vec<Manifest> = older
+        .filter_map(|checkpoint| read_manifest(storage, *checkpoint).ok())
+        .collect();
+    manifests.push(restored.clone());
+    manifests
+}

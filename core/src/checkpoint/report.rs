@@ -1,0 +1,47 @@
+//! What a job tells about its checkpoints.
+
+use std::time::{Duration, Instant};
+
+/// A checkpoint that became durable.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct CheckpointReport {
+    /// Its number; numbers rise and may have gaps where checkpoints were dropped.
+    pub checkpoint: u64,
+    /// From the request until it was durable.
+    pub duration: Duration,
+    /// Bytes written for it: frames and manifest.
+    pub bytes: u64,
+    /// Bytes of output that sinks committed with it.
+    pub output_bytes: u64,
+    /// When it became durable.
+    pub durable_at: Instant,
+    /// The job ended with it.
+    pub last: bool,
+}
+
+/// A checkpoint that recovery could not use.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct SkippedCheckpoint {
+    /// Its number.
+    pub checkpoint: u64,
+    /// File, place, expected and found.
+    pub reason: String,
+}
+
+/// How a job came back.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct RecoveryReport {
+    /// The checkpoint that was restored.
+    pub checkpoint: u64,
+    /// From reading the directory until the state was restored and verified and the sinks had recovered.
+    pub duration: Duration,
+    /// Bytes of state that were restored.
+    pub state_bytes: u64,
+    /// Newer checkpoints that were not whole.
+    pub skipped: Vec<SkippedCheckpoint>,
+    /// The job had ended with this checkpoint: nothing is left to do.
+    pub finished: bool,
+}

@@ -1,0 +1,172 @@
+//! What a job can fail with.
+
+use std::time::Duration;
+
+use frazil_io::IoError;
+use frazil_state::StateError;
+use frazil_state::format::FormatError;
+
+use crate::flow::FlowError;
+use crate::sink::SinkError;
+use crate::source::SourceError;
+
+/// A job cannot start, or cannot go on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The flow is not valid, or one of its operators, sources or sinks failed.
+    #[error(transparent)]
+    Flow(#[from] FlowError),
+    /// A setting is out of its range or contradicts another.
+    #[error("invalid setting {setting}: expected {expected}, found {found}")]
+    Setting {
+        /// The builder method.
+        setting: &'static str,
+        /// The range.
+        expected: String,
+        /// What was given.
+        found: String,
+    },
+    /// The machine refused something that the engine needs.
+    #[error(transparent)]
+    Io(#[from] IoError),
+    /// A shard's state could not be made or restored.
+    #[error("state of shard {shard}: {source}")]
+    State {
+        /// The shard.
+        shard: usize,
+        /// The reason.
+        source: StateError,
+    },
+    /// A checkpoint file is damaged.
+    #[error(transparent)]
+    Format(#[from] FormatError),
+    /// The checkpoint directory holds the checkpoints of another job.
+    #[error(
+        "{location} holds checkpoints of job {found:?}, this job is {expected:?}; \
+         choose another checkpoint directory"
+    )]
+    OtherJob {
+        /// The checkpoint directory.
+        location: String,
+        /// Name of this job.
+        expected: String,
+        /// Name in the manifest.
+        found: String,
+    },
+    /// The flow has other sources, sinks or stages than the one that made the checkpoint.
+    #[error(
+        "checkpoint {checkpoint} was made by another flow: {what}: expected {expected}, found {found}; \
+         run the flow that made it, or choose another checkpoint directory"
+    )]
+    OtherFlow {
+        /// The checkpoint.
+        checkpoint: u64,
+        /// What differs.
+        what: &'static str,
+        /// In this flow.
+        expected: String,
+        /// In the checkpoint.
+        found: String,
+    },
+    /// The checkpoint was made by another number of shards.
+    #[error(
+        "checkpoint {checkpoint} was made by {found} shards, this job has {expected}; \
+         start with {found} cores"
+    )]
+    ShardCount {
+        /// The checkpoint.
+        checkpoint: u64,
+        /// Shards of this job.
+        expected: usize,
+        /// Shards in the manifest.
+        found: usize,
+    },
+    /// There are checkpoints, and none of them is whole.
+    #[error(
+        "no checkpoint in {location} is whole ({}); move the directory aside to start over",
+        reasons.join("; ")
+    )]
+    NoWholeCheckpoint {
+        /// The checkpoint directory.
+        location: String,
+        /// A line for each checkpoint.
+        reasons: Vec<String>,
+    },
+    /// The newest checkpoint is damaged, and a sink cannot take back what it has committed since the one before.
+    #[error(
+        "cannot fall back to checkpoint {checkpoint}: sink {sink} cannot take back what it committed \
+         later ({reason}); repair the newer checkpoint, or choose at-least-once output"
+    )]
+    FallBack {
+        /// The newest whole checkpoint.
+        checkpoint: u64,
+        /// The sink.
+        sink: String,
+        /// Why the newer checkpoint is of no use.
+        reason: String,
+    },
+    /// Code that runs on a shard panicked.
+    #[error("shard {shard} panicked in operator {operator}: {message}")]
+    ShardPanicked {
+        /// The shard.
+        shard: usize,
+        /// The stage that ran.
+        operator: String,
+        /// The panic's message.
+        message: String,
+    },
+    /// A helper thread panicked: an error in Frazil.
+    #[error("the {thread} thread panicked: {message}")]
+    HelperPanicked {
+        /// Which.
+        thread: &'static str,
+        /// The panic's message.
+        message: String,
+    },
+    /// A checkpoint that was asked for did not become durable.
+    #[error("checkpoint {checkpoint} was dropped: {reason}")]
+    CheckpointDropped {
+        /// Its number.
+        checkpoint: u64,
+        /// Why.
+        reason: String,
+    },
+    /// The last checkpoint could not be made, so that output since the one before is not committed.
+    #[error(
+        "the job ended without its final checkpoint after {attempts} attempts over {waited:?}: {reason}; \
+         start it again to commit the rest"
+    )]
+    NoFinalCheckpoint {
+        /// Attempts.
+        attempts: u32,
+        /// Time from the first attempt.
+        waited: Duration,
+        /// Why the last one failed.
+        reason: String,
+    },
+    /// The job has no checkpoint directory.
+    #[error("the job keeps no checkpoints: give its builder Checkpoints with a directory")]
+    NoCheckpoints,
+    /// The job has ended.
+    #[error("the job has ended")]
+    Ended,
+}
+
+impl Error {
+    /// A source's failure outside a shard.
+    pub(crate) fn of_source(name: &str, source: SourceError) -> Self {
+        Self::Flow(FlowError::Source {
+            name: name.to_owned(),
+            source,
+        })
+    }
+
+    /// A sink's failure outside a shard.
+    pub(crate) fn of_sink(name: &str, source: SinkError) -> Self {
+        Self::Flow(FlowError::Sink {
+            name: name.to_owned(),
+            source,
+        })
+    }
+}

@@ -1,0 +1,137 @@
+//! Settings of a job.
+
+use frazil_io::runtime::{CpuId, DriverChoice};
+use frazil_state::{KEY_GROUPS_MAX, KeyGroups};
+
+use super::checkpoints::Checkpoints;
+use super::cores::Cores;
+use super::handle::JobHandle;
+use super::tuning::Tuning;
+use crate::error::Error;
+use crate::flow::Flow;
+
+const STATE_BYTES_PER_SHARD: u64 = 4 << 30;
+
+/// A job that can be started: a name and settings.
+pub struct Job {
+    pub(super) name: String,
+    pub(super) cpus: Vec<CpuId>,
+    pub(super) may_spin: bool,
+    pub(super) checkpoints: Checkpoints,
+    pub(super) driver: DriverChoice,
+    pub(super) key_groups: KeyGroups,
+    pub(super) state_bytes_per_shard: u64,
+    pub(super) tuning: Tuning,
+}
+
+impl Job {
+    /// Begins the settings of a job; checkpoints belong to the job of this name.
+    #[must_use]
+    pub fn builder(name: impl Into<String>) -> JobBuilder {
+        JobBuilder {
+            name: name.into(),
+            cores: Cores::all(),
+            checkpoints: Checkpoints::off(),
+            driver: DriverChoice::Auto,
+            key_group_count: KeyGroups::default().count(),
+            state_bytes_per_shard: STATE_BYTES_PER_SHARD,
+            tuning: Tuning::default(),
+        }
+    }
+
+    /// Starts the job: recovers it from its checkpoint directory if there is something in it, and returns when all shards
+    /// run.
+    ///
+    /// `build` is called once on this thread to plan the flow, and once on every shard to build it; it must make the same
+    /// calls each time.
+    ///
+    /// # Errors
+    /// A flow that is not valid, input that cannot be read or has changed, a checkpoint directory that is in use, belongs to
+    /// another job or holds no whole checkpoint, and whatever the machine refuses.
+    pub fn start<F>(self, build: F) -> Result<JobHandle, Error>
+    where
+        F: Fn(&Flow) + Send + Sync + 'static,
+    {
+        super::start::start(self, build)
+    }
+}
+
+/// Settings of a job under construction.
+#[must_use]
+pub struct JobBuilder {
+    name: String,
+    cores: Cores,
+    checkpoints: Checkpoints,
+    driver: DriverChoice,
+    key_group_count: u32,
+    state_bytes_per_shard: u64,
+    tuning: Tuning,
+}
+
+impl JobBuilder {
+    /// The cores to run on; all by default.
+    pub fn cores(mut self, cores: Cores) -> Self {
+        self.cores = cores;
+        self
+    }
+
+    /// When and where checkpoints are made; off by default.
+    pub fn checkpoints(mut self, checkpoints: Checkpoints) -> Self {
+        self.checkpoints = checkpoints;
+        self
+    }
+
+    /// What drives the shards' loops; by default glommio on `io_uring`, or plain threads where that is not available.
+    pub fn driver(mut self, driver: DriverChoice) -> Self {
+        self.driver = driver;
+        self
+    }
+
+    /// Key groups: a power of two up to 32768, fixed when the job first runs; 128 by default. An upper bound of the
+    /// shards that the job can ever have.
+    pub fn key_groups(mut self, count: u32) -> Self {
+        self.key_group_count = count;
+        self
+    }
+
+    /// Most bytes of keyed state on a shard; 4 GiB by default. Memory is taken as it is needed.
+    pub fn state_bytes_per_shard(mut self, bytes: u64) -> Self {
+        self.state_bytes_per_shard = bytes;
+        self
+    }
+
+    /// Sizes that only tests change.
+    #[doc(hidden)]
+    pub fn tuning(mut self, tuning: Tuning) -> Self {
+        self.tuning = tuning;
+        self
+    }
+
+    /// Checks the settings.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] naming the first that is out of its range.
+    pub fn build(self) -> Result<Job, Error> {
+        let (cpus, may_spin) = self.cores.place()?;
+        self.checkpoints.check()?;
+        let groups = self.key_group_count;
+        let shards = u32::try_from(cpus.len()).expect("at most 64");
+        if !groups.is_power_of_two() || groups > KEY_GROUPS_MAX || groups < shards {
+            return Err(Error::Setting {
+                setting: "key_groups",
+                expected: format!("a power of two from {shards} (shards) to {KEY_GROUPS_MAX}"),
+                found: groups.to_string(),
+            });
+        }
+        Ok(Job {
+            name: self.name,
+            cpus,
+            may_spin,
+            checkpoints: self.checkpoints,
+            driver: self.driver,
+            key_groups: KeyGroups::new(groups),
+            state_bytes_per_shard: self.state_bytes_per_shard,
+            tuning: self.tuning,
+        })
+    }
+}

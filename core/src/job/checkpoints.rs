@@ -1,0 +1,129 @@
+//! When and where checkpoints are made.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use frazil_io::storage::{FileStorage, Storage};
+
+use crate::error::Error;
+
+const TIMEOUT: Duration = Duration::from_secs(60);
+const KEEP: usize = 3;
+
+/// Checkpoint settings of a job.
+///
+/// ```
+/// use std::time::Duration;
+/// use frazil::Checkpoints;
+/// let checkpoints = Checkpoints::every(Duration::from_millis(100))
+///     .dir("checkpoints")
+///     .keep(5);
+/// # let _ = checkpoints;
+/// ```
+#[derive(Clone)]
+pub struct Checkpoints {
+    pub(crate) interval: Option<Duration>,
+    pub(crate) timeout: Duration,
+    pub(crate) keep: usize,
+    place: Place,
+}
+
+#[derive(Clone)]
+enum Place {
+    Nowhere,
+    Directory(PathBuf),
+    Storage(Arc<dyn Storage>),
+}
+
+impl Checkpoints {
+    /// No checkpoints: sinks commit when the job ends, and a crash loses everything.
+    #[must_use]
+    pub fn off() -> Self {
+        Self {
+            interval: None,
+            timeout: TIMEOUT,
+            keep: KEEP,
+            place: Place::Nowhere,
+        }
+    }
+
+    /// A checkpoint every `interval`, counted from request to request. One that takes longer delays the next.
+    #[must_use]
+    pub fn every(interval: Duration) -> Self {
+        Self {
+            interval: Some(interval),
+            ..Self::off()
+        }
+    }
+
+    /// Checkpoints only when [`JobHandle::checkpoint`](crate::JobHandle::checkpoint) asks for one, and at the end.
+    #[must_use]
+    pub fn manual() -> Self {
+        Self::off()
+    }
+
+    /// The directory for checkpoints, made if it is missing. One job at a time can use it.
+    #[must_use]
+    pub fn dir(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.place = Place::Directory(directory.into());
+        self
+    }
+
+    /// A storage of another kind.
+    #[must_use]
+    pub fn storage(mut self, storage: Arc<dyn Storage>) -> Self {
+        self.place = Place::Storage(storage);
+        self
+    }
+
+    /// How long a checkpoint may take before it is dropped and its changes wait for the next; 60 s by default.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// How many checkpoints are kept; 3 by default.
+    #[must_use]
+    pub fn keep(mut self, count: usize) -> Self {
+        self.keep = count;
+        self
+    }
+
+    /// Opens the place; `None` where no checkpoints are kept.
+    pub(crate) fn open(&self) -> Result<Option<Arc<dyn Storage>>, Error> {
+        Ok(match &self.place {
+            Place::Nowhere => None,
+            Place::Directory(directory) => Some(Arc::new(FileStorage::open(directory)?)),
+            Place::Storage(storage) => Some(Arc::clone(storage)),
+        })
+    }
+
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let refuse = |setting, expected: &str, found: String| {
+            Err(Error::Setting {
+                setting,
+                expected: expected.to_owned(),
+                found,
+            })
+        };
+        if self.keep == 0 {
+            return refuse("Checkpoints::keep", "at least 1", "0".to_owned());
+        }
+        if self.timeout.is_zero() {
+            return refuse("Checkpoints::timeout", "more than 0", "0".to_owned());
+        }
+        if self.interval.is_some_and(|interval| interval.is_zero()) {
+            return refuse("Checkpoints::every", "more than 0", "0".to_owned());
+        }
+        if self.interval.is_some() && matches!(self.place, Place::Nowhere) {
+            return refuse(
+                "Checkpoints::every",
+                "a place: Checkpoints::dir or Checkpoints::storage",
+                "none".to_owned(),
+            );
+        }
+        Ok(())
+    }
+}

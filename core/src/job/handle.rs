@@ -1,0 +1,140 @@
+//! The handle of a running job.
+
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use frazil_io::runtime::{Bell, DriverDecision};
+
+use crate::checkpoint::{CheckpointReport, Notice, RecoveryReport};
+use crate::error::Error;
+use crate::shard::ShardProbe;
+use crate::statistics::{CheckpointStatistics, ShardStatistics, Statistics};
+
+/// How long [`JobHandle::statistics`] waits for a shard that is busy with something else.
+const STATISTICS_PATIENCE: Duration = Duration::from_millis(50);
+
+/// A running job. Dropping the handle lets the job run on.
+pub struct JobHandle {
+    pub(super) coordinator: JoinHandle<Result<(), Error>>,
+    pub(super) notices: Sender<Notice>,
+    pub(super) shards: Vec<(Arc<ShardProbe>, Bell)>,
+    pub(super) checkpoint_statistics: Arc<Mutex<CheckpointStatistics>>,
+    pub(super) collected: Mutex<Statistics>,
+    pub(super) newest: Arc<Mutex<Option<CheckpointReport>>>,
+    pub(super) recovery: Option<RecoveryReport>,
+    pub(super) driver: DriverDecision,
+    pub(super) persistent: bool,
+}
+
+impl JobHandle {
+    /// Waits until the job has ended: all input is read and committed, or it was stopped.
+    ///
+    /// # Errors
+    /// Why it failed. What was committed before stays committed; starting the job again goes on from there.
+    pub fn wait(self) -> Result<Statistics, Error> {
+        let Self {
+            coordinator,
+            shards,
+            checkpoint_statistics,
+            collected,
+            ..
+        } = self;
+        let joined = coordinator.join().map_err(|_| Error::HelperPanicked {
+            thread: "coordinator",
+            message: "see the panic message above".to_owned(),
+        })?;
+        joined?;
+        let mut total = into_inner(collected);
+        for (probe, _) in &shards {
+            collect(probe, &mut total);
+        }
+        total.checkpoints = locked(&checkpoint_statistics).clone();
+        Ok(total)
+    }
+
+    /// Asks the job to stop after a last checkpoint; a later start goes on from it. Does not wait.
+    pub fn stop(&self) {
+        // A job that has ended needs no stop.
+        let _ = self.notices.send(Notice::Stop);
+    }
+
+    /// Makes a checkpoint now and waits until it is durable.
+    ///
+    /// # Errors
+    /// [`Error::CheckpointDropped`] with the reason, [`Error::NoCheckpoints`] for a job without a checkpoint
+    /// directory, [`Error::Ended`] if the job ended first.
+    pub fn checkpoint(&self) -> Result<CheckpointReport, Error> {
+        if !self.persistent {
+            return Err(Error::NoCheckpoints);
+        }
+        let (asker, answer) = channel();
+        let sent = self.notices.send(Notice::Trigger(asker));
+        sent.map_err(|_| Error::Ended)?;
+        answer.recv().map_err(|_| Error::Ended)?
+    }
+
+    /// The newest checkpoint that this run has made durable.
+    #[must_use]
+    pub fn newest_checkpoint(&self) -> Option<CheckpointReport> {
+        locked(&self.newest).clone()
+    }
+
+    /// How the job came back, if it was restored from a checkpoint.
+    #[must_use]
+    pub fn recovery(&self) -> Option<&RecoveryReport> {
+        self.recovery.as_ref()
+    }
+
+    /// Which driver runs the shards, and why.
+    #[must_use]
+    pub fn driver(&self) -> &DriverDecision {
+        &self.driver
+    }
+
+    /// True once the job has ended, for whatever reason.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.coordinator.is_finished()
+    }
+
+    /// Everything measured so far. A shard that is stuck in user code for longer than 50 ms is left out until the next call.
+    #[must_use]
+    pub fn statistics(&self) -> Statistics {
+        for (probe, bell) in &self.shards {
+            *locked(&probe.empty) = Some(Box::new(ShardStatistics::new()));
+            bell.ring();
+        }
+        let begun = Instant::now();
+        let mut total = locked(&self.collected);
+        for (probe, _) in &self.shards {
+            while locked(&probe.filled).is_empty()
+                && begun.elapsed() < STATISTICS_PATIENCE
+                && !self.is_finished()
+            {
+                std::thread::sleep(Duration::from_micros(200));
+            }
+            collect(probe, &mut total);
+        }
+        total.checkpoints = locked(&self.checkpoint_statistics).clone();
+        total.clone()
+    }
+}
+
+fn collect(probe: &ShardProbe, total: &mut Statistics) {
+    for statistics in locked(&probe.filled).drain(..) {
+        total.add_shard(&statistics);
+    }
+}
+
+/// Histograms stay usable whatever a thread did that held the lock.
+fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+fn into_inner<T>(mutex: Mutex<T>) -> T {
+    mutex
+        .into_inner()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+}

@@ -1,0 +1,15 @@
+//! A job from the outside: settings, start, and the handle of a running one.
+
+mod builder;
+mod checkpoints;
+mod cores;
+mod handle;
+mod shards;
+mod start;
+mod tuning;
+
+pub use builder::{Job, JobBuilder};
+pub use checkpoints::Checkpoints;
+pub use cores::Cores;
+pub use handle::JobHandle;
+pub use tuning::Tuning;

@@ -1,0 +1,194 @@
+//! Spawning the shards: what each one is born with, and the wait until all of them run.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Instant;
+
+use frazil_io::runtime::{Bell, Driver, Heartbeat, LoopSpec, PinnedThread, spawn_pinned};
+use frazil_state::{KeyGroups, Store};
+
+use super::builder::Job;
+use crate::checkpoint::{Notice, Recovered};
+use crate::error::Error;
+use crate::exchange::ShardRings;
+use crate::flow::{AssignedSplit, BuildContext, Flow, FlowPlan};
+use crate::shard::{JobControl, Shard, ShardParts, ShardProbe, WriterLink};
+
+/// What all threads of a job share.
+pub(super) struct Common {
+    pub(super) control: Arc<JobControl>,
+    pub(super) bells: Vec<Bell>,
+    pub(super) probes: Vec<Arc<ShardProbe>>,
+    pub(super) notices: Sender<Notice>,
+    pub(super) started: Instant,
+}
+
+impl Common {
+    pub(super) fn new(shard_count: usize) -> (Self, Receiver<Notice>) {
+        let (notices, inbox) = channel();
+        let probes = (0..shard_count).map(|_| Arc::new(ShardProbe::new()));
+        let common = Self {
+            control: Arc::default(),
+            bells: (0..shard_count).map(|_| Bell::new()).collect(),
+            probes: probes.collect(),
+            notices,
+            started: Instant::now(),
+        };
+        (common, inbox)
+    }
+}
+
+/// What one shard is born with.
+pub(super) struct Seed {
+    store: Store,
+    link: WriterLink,
+    splits: Vec<AssignedSplit>,
+    finished_stages: Vec<u32>,
+    restored_epoch: u64,
+    key_groups: KeyGroups,
+    persistent: bool,
+}
+
+pub(super) fn seeds(
+    job: &Job,
+    plan: &FlowPlan,
+    recovered: &mut Recovered,
+    links: Vec<WriterLink>,
+    persistent: bool,
+) -> Vec<Seed> {
+    let splits = recovered.assign_splits(plan, links.len());
+    let finished_stages = recovered.finished_stages();
+    let stores = std::mem::take(&mut recovered.stores);
+    let parts = stores.into_iter().zip(links).zip(splits);
+    parts
+        .map(|((store, link), splits)| Seed {
+            store,
+            link,
+            splits,
+            finished_stages: finished_stages.clone(),
+            restored_epoch: recovered.next_epoch - 1,
+            key_groups: job.key_groups,
+            persistent,
+        })
+        .collect()
+}
+
+/// The shards' threads; with a failure, those that were started before it.
+pub(super) struct Spawned {
+    pub(super) threads: Vec<PinnedThread>,
+    pub(super) heartbeat: Option<Heartbeat>,
+    pub(super) failure: Option<Error>,
+}
+
+pub(super) fn spawn_shards<F>(
+    job: &Job,
+    driver: Driver,
+    common: &Common,
+    seeds: Vec<Seed>,
+    rings: Vec<ShardRings>,
+    operators: Vec<&'static str>,
+    build: Arc<F>,
+) -> Spawned
+where
+    F: Fn(&Flow) + Send + Sync + 'static,
+{
+    let mut spawned = Spawned {
+        threads: Vec::new(),
+        heartbeat: None,
+        failure: None,
+    };
+    let (ready, built) = channel();
+    for (index, (seed, rings)) in seeds.into_iter().zip(rings).enumerate() {
+        let birth = Birth {
+            index,
+            seed,
+            rings,
+            operators: operators.clone(),
+            build: Arc::clone(&build),
+            bells: common.bells.clone(),
+            control: Arc::clone(&common.control),
+            probe: Arc::clone(&common.probes[index]),
+            notices: common.notices.clone(),
+            started: common.started,
+            ready: ready.clone(),
+        };
+        let spec = LoopSpec {
+            name: format!("frazil-shard-{index}"),
+            cpu: Some(job.cpus[index]),
+            may_spin: job.may_spin,
+            bell: common.bells[index].clone(),
+        };
+        match spawn_pinned(driver, spec, move || birth.make()) {
+            Ok(thread) => spawned.threads.push(thread),
+            Err(error) => {
+                spawned.failure = Some(Error::Io(error));
+                return spawned;
+            }
+        }
+    }
+    drop(ready);
+    // A shard that panicked while it was built sends nothing; the coordinator reports its message.
+    let all_built = (0..spawned.threads.len()).all(|_| built.recv().is_ok());
+    if !all_built {
+        spawned.failure = Some(Error::Ended);
+        return spawned;
+    }
+    let turns = spawned.threads.iter().map(PinnedThread::turns);
+    match Heartbeat::start(common.bells.iter().cloned().zip(turns).collect()) {
+        Ok(heartbeat) => spawned.heartbeat = Some(heartbeat),
+        Err(error) => spawned.failure = Some(Error::Io(error)),
+    }
+    spawned
+}
+
+/// Builds a shard on its own thread.
+struct Birth<F> {
+    index: usize,
+    seed: Seed,
+    rings: ShardRings,
+    operators: Vec<&'static str>,
+    build: Arc<F>,
+    bells: Vec<Bell>,
+    control: Arc<JobControl>,
+    probe: Arc<ShardProbe>,
+    notices: Sender<Notice>,
+    started: Instant,
+    ready: Sender<()>,
+}
+
+impl<F: Fn(&Flow)> Birth<F> {
+    fn make(self) -> Shard {
+        let mut store = self.seed.store;
+        let context = BuildContext {
+            shard: self.index,
+            shard_count: self.bells.len(),
+            key_groups: self.seed.key_groups,
+            first_epoch: self.seed.restored_epoch + 1,
+            operators: &self.operators,
+            splits: self.seed.splits,
+            finished_stages: &self.seed.finished_stages,
+            rings: self.rings,
+            bells: &self.bells,
+            store: &mut store,
+            stage: 0,
+        };
+        let (stages, failure) = match Flow::build(&*self.build, context) {
+            Ok(stages) => (stages, None),
+            Err(error) => (Vec::new(), Some(Error::Flow(error))),
+        };
+        let _ = self.ready.send(());
+        Shard::new(ShardParts {
+            shard: self.index,
+            stages,
+            store,
+            link: self.seed.link,
+            control: self.control,
+            probe: self.probe,
+            notices: self.notices,
+            started: self.started,
+            restored_epoch: self.seed.restored_epoch,
+            persistent: self.seed.persistent,
+            failure,
+        })
+    }
+}

@@ -1,0 +1,251 @@
+//! Starting a job: plan, recover, connect, spawn.
+
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+use frazil_io::IoError;
+use frazil_io::runtime::{DriverDecision, choose_driver};
+use frazil_io::storage::{Storage, StorageLock};
+use frazil_state::format::{Manifest, SourceEntry, archive_layout};
+use frazil_state::{HASH_ID, HASH_SEED, StoreConfig, hash_bytes};
+
+use super::builder::Job;
+use super::handle::JobHandle;
+use super::shards::{Common, seeds, spawn_shards};
+use crate::checkpoint::{
+    Coordinator, CoordinatorParts, FoldJob, JobIdentity, Notice, Outlets, Recovered, Timing,
+    Writer, WriterCommand, WriterParts, recover,
+};
+use crate::error::Error;
+use crate::flow::{Flow, FlowPlan};
+use crate::shard::{LinkSize, ShardLink, WriterLink};
+use crate::statistics::{CheckpointStatistics, Statistics};
+
+/// Everything that is known before a thread is started.
+struct Prepared {
+    plan: FlowPlan,
+    driver: DriverDecision,
+    storage: Option<Arc<dyn Storage>>,
+    /// Held until the job is over.
+    lock: Option<Box<dyn StorageLock>>,
+    outlets: Outlets,
+    recovered: Recovered,
+}
+
+pub(super) fn start<F>(job: Job, build: F) -> Result<JobHandle, Error>
+where
+    F: Fn(&Flow) + Send + Sync + 'static,
+{
+    let mut prepared = prepare(&job, &build)?;
+    let (common, notices) = Common::new(job.cpus.len());
+    let (links, shard_links) = links(&job);
+    let persistent = prepared.storage.is_some();
+    let seeds = seeds(&job, &prepared.plan, &mut prepared.recovered, links, persistent);
+    let measured = Arc::new(Mutex::new(CheckpointStatistics::new()));
+    let newest = Arc::new(Mutex::new(None));
+    let report = prepared.recovered.report.take();
+    let next_epoch = prepared.recovered.next_epoch;
+    let driver = prepared.driver.clone();
+    let lock = prepared.lock.take();
+    let verbs = prepared.plan.operators.clone();
+    let rings = prepared.plan.connect(job.cpus.len(), job.tuning.ring_messages);
+    // Helpers start before anything is pinned: children inherit a pin.
+    let helpers = Helpers::start(&job, prepared, shard_links, &common, Arc::clone(&measured))?;
+    let spawned = spawn_shards(&job, driver.driver, &common, seeds, rings, verbs, Arc::new(build));
+    let probes = common.probes.clone();
+    let coordinator = Coordinator::new(CoordinatorParts {
+        timing: Timing {
+            interval: job.checkpoints.interval,
+            timeout: job.checkpoints.timeout,
+        },
+        next_epoch,
+        control: Arc::clone(&common.control),
+        bells: common.bells.clone(),
+        shards: spawned.threads,
+        heartbeat: spawned.heartbeat,
+        writer: helpers.writer,
+        folder: helpers.folder,
+        commands: helpers.commands,
+        notices,
+        newest: Arc::clone(&newest),
+        // Relaxed: the shard's thread has ended.
+        operator_of: Box::new(move |shard| {
+            format!("stage {}", probes[shard].stage.load(Ordering::Relaxed))
+        }),
+    });
+    if let Some(failure) = spawned.failure {
+        let _ = common.notices.send(Notice::Fatal(Box::new(failure)));
+        coordinator.run()?;
+        return Err(Error::Ended);
+    }
+    Ok(JobHandle {
+        coordinator: helper("frazil-coordinator", move || {
+            let outcome = coordinator.run();
+            drop(lock);
+            outcome
+        })?,
+        notices: common.notices,
+        shards: common.probes.into_iter().zip(common.bells).collect(),
+        checkpoint_statistics: measured,
+        collected: Mutex::new(Statistics::new()),
+        newest,
+        recovery: report,
+        driver,
+        persistent,
+    })
+}
+
+fn prepare(job: &Job, build: &impl Fn(&Flow)) -> Result<Prepared, Error> {
+    let driver = choose_driver(job.driver)?;
+    let shards = job.cpus.len();
+    tracing::info!(job = job.name, shards, driver = driver.reason, "starting");
+    let mut plan = Flow::plan(build, shards)?;
+    let storage = job.checkpoints.open()?;
+    let lock = match &storage {
+        Some(storage) => Some(storage.lock()?),
+        None => None,
+    };
+    let mut outlets = Outlets::new(std::mem::take(&mut plan.sinks));
+    let configs = store_configs(job);
+    let recovered = match &storage {
+        Some(storage) => {
+            let identity = JobIdentity {
+                name: job.name.clone(),
+                fingerprint: flow_fingerprint(&plan),
+                key_group_count: job.key_groups.count(),
+                keep: job.checkpoints.keep,
+            };
+            recover(&**storage, &identity, &plan, &configs, &mut outlets)?
+        }
+        None => {
+            outlets.recover(0, None)?;
+            Recovered::fresh(&configs, job.checkpoints.keep, 1)?
+        }
+    };
+    Ok(Prepared {
+        plan,
+        driver,
+        storage,
+        lock,
+        outlets,
+        recovered,
+    })
+}
+
+fn store_configs(job: &Job) -> Vec<StoreConfig> {
+    let shard_count = job.cpus.len();
+    let config = |shard| StoreConfig {
+        key_groups: job.key_groups,
+        shard,
+        shard_count,
+        budget_bytes: job.state_bytes_per_shard,
+        staging: job.tuning.staging,
+    };
+    (0..shard_count).map(config).collect()
+}
+
+/// Changes when operators, tables or their order do.
+fn flow_fingerprint(plan: &FlowPlan) -> u64 {
+    let description = format!("{:?} {:?}", plan.operators, plan.tables);
+    hash_bytes(description.as_bytes()).0
+}
+
+fn links(job: &Job) -> (Vec<WriterLink>, Vec<ShardLink>) {
+    let size = LinkSize {
+        chunk_count: job.tuning.staging.chunk_count,
+        row_buffer_count: job.tuning.row_buffers,
+    };
+    job.cpus.iter().map(|_| WriterLink::pair(size)).unzip()
+}
+
+/// What is the same in every manifest of the job.
+fn template(job: &Job, plan: &FlowPlan) -> Manifest {
+    let sources = plan.sources.iter().map(|source| SourceEntry {
+        operator: source.operator,
+        name: source.name.clone(),
+        fingerprint: source.fingerprint,
+        finished: false,
+        splits: Vec::new(),
+    });
+    Manifest {
+        checkpoint: 0,
+        job_name: job.name.clone(),
+        job_fingerprint: flow_fingerprint(plan),
+        created_unix_ms: 0,
+        key_group_count: job.key_groups.count(),
+        hash_id: HASH_ID,
+        hash_seed: HASH_SEED,
+        value_layout: archive_layout(),
+        shards: Vec::new(),
+        segments: Vec::new(),
+        sources: sources.collect(),
+        watermarks: Vec::new(),
+        finished_stages: Vec::new(),
+        sinks: Vec::new(),
+        finished: false,
+    }
+}
+
+/// The threads that serve all shards.
+struct Helpers {
+    writer: JoinHandle<()>,
+    folder: JoinHandle<()>,
+    commands: std::sync::mpsc::Sender<WriterCommand>,
+}
+
+impl Helpers {
+    fn start(
+        job: &Job,
+        prepared: Prepared,
+        links: Vec<ShardLink>,
+        common: &Common,
+        statistics: Arc<Mutex<CheckpointStatistics>>,
+    ) -> Result<Self, Error> {
+        let (commands, inbox) = channel();
+        let (folds, fold_inbox) = channel();
+        let writer = Writer::new(WriterParts {
+            template: template(job, &prepared.plan),
+            stage_count: prepared.plan.stage_count,
+            storage: prepared.storage,
+            links,
+            outlets: prepared.outlets,
+            ledger: prepared.recovered.ledger,
+            control: Arc::clone(&common.control),
+            commands: inbox,
+            notices: common.notices.clone(),
+            folds,
+            statistics,
+        });
+        let fold_commands = commands.clone();
+        Ok(Self {
+            writer: helper("frazil-writer", move || writer.run())?,
+            folder: helper("frazil-folder", move || fold(&fold_inbox, &fold_commands))?,
+            commands,
+        })
+    }
+}
+
+/// Folds until the writer is gone.
+fn fold(jobs: &Receiver<FoldJob>, commands: &std::sync::mpsc::Sender<WriterCommand>) {
+    while let Ok(job) = jobs.recv() {
+        let folded = WriterCommand::Folded(Box::new(job.run()));
+        if commands.send(folded).is_err() {
+            return;
+        }
+    }
+}
+
+fn helper<T: Send + 'static>(
+    name: &str,
+    body: impl FnOnce() -> T + Send + 'static,
+) -> Result<JoinHandle<T>, Error> {
+    let builder = std::thread::Builder::new().name(name.to_owned());
+    builder.spawn(body).map_err(|error| {
+        Error::Io(IoError::Thread {
+            name: name.to_owned(),
+            reason: format!("{error}; raise the limit on threads"),
+        })
+    })
+}

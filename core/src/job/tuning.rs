@@ -1,0 +1,25 @@
+//! Switches that tests and ablations need and users do not.
+
+use frazil_state::StagingSize;
+
+/// Sizes of rings and pools; the defaults are right for jobs.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug)]
+pub struct Tuning {
+    /// Messages in every exchange ring.
+    pub ring_messages: usize,
+    /// Chunk pool of a shard.
+    pub staging: StagingSize,
+    /// Row buffers of a shard, 64 KiB each.
+    pub row_buffers: usize,
+}
+
+impl Default for Tuning {
+    fn default() -> Self {
+        Self {
+            ring_messages: 64,
+            staging: StagingSize::default(),
+            row_buffers: 32,
+        }
+    }
+}

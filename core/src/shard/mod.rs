@@ -1,0 +1,14 @@
+//! One pinned thread's part of a job: its loop, and what it shares with the helper threads.
+
+mod context;
+mod control;
+mod shard_loop;
+mod snapshot_cycle;
+mod writer_link;
+
+pub(crate) use context::Context;
+pub(crate) use control::JobControl;
+pub(crate) use shard_loop::{Shard, ShardEnd, ShardParts, ShardProbe};
+pub(crate) use writer_link::{
+    FromWriter, LinkSize, ShardLink, SnapshotReport, ToWriter, WriterLink,
+};

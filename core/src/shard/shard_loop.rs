@@ -1,0 +1,230 @@
+//! The loop of one shard, and the turn that it is made of.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::Sender;
+use std::sync::{Mutex, TryLockError};
+use std::time::Instant;
+
+use frazil_io::runtime::{PinnedLoop, Turn};
+use frazil_state::{PopulateJob, Store};
+
+use super::context::Context;
+use super::control::JobControl;
+use super::snapshot_cycle::{CycleParts, SnapshotCycle};
+use super::writer_link::{ToWriter, WriterLink};
+use crate::checkpoint::Notice;
+use crate::error::Error;
+use crate::flow::{Progress, Stage};
+use crate::statistics::{ShardStatistics, nanos};
+
+/// Populated memory kept ahead of the arena's end, so that growth takes no page fault.
+const POPULATED_AHEAD_BYTES: usize = 16 << 20;
+
+/// Why a shard's loop ended.
+#[derive(Debug)]
+pub(crate) enum ShardEnd {
+    /// It was told to.
+    Exited,
+    /// An operator, source or sink could not go on.
+    Failed(Box<Error>),
+    /// It is unwinding; the thread's end carries the message.
+    Panicked,
+}
+
+/// Everything that a shard is made of.
+pub(crate) struct ShardParts {
+    pub(crate) shard: usize,
+    pub(crate) stages: Vec<Box<dyn Stage>>,
+    pub(crate) store: Store,
+    pub(crate) link: WriterLink,
+    pub(crate) control: Arc<JobControl>,
+    pub(crate) probe: Arc<ShardProbe>,
+    pub(crate) notices: Sender<Notice>,
+    pub(crate) started: Instant,
+    pub(crate) restored_epoch: u64,
+    pub(crate) persistent: bool,
+    pub(crate) failure: Option<Error>,
+}
+
+/// What other threads can see of a running shard.
+pub(crate) struct ShardProbe {
+    /// The stage that runs, to name the operator if it panics.
+    pub(crate) stage: AtomicU32,
+    /// An empty set of histograms laid out for the shard, which leaves its filled one in exchange.
+    pub(crate) empty: Mutex<Option<Box<ShardStatistics>>>,
+    /// What the shard left, until it is collected.
+    pub(crate) filled: Mutex<Vec<Box<ShardStatistics>>>,
+}
+
+impl ShardProbe {
+    pub(crate) fn new() -> Self {
+        Self {
+            stage: AtomicU32::new(0),
+            empty: Mutex::new(None),
+            filled: Mutex::new(Vec::new()),
+        }
+    }
+}
+
+/// A running shard.
+pub(crate) struct Shard {
+    parts: ShardParts,
+    statistics: Box<ShardStatistics>,
+    cycle: SnapshotCycle,
+    finished: bool,
+    populating: Option<PopulateJob>,
+    first_writes_reported: u64,
+    noticed: bool,
+}
+
+impl Shard {
+    pub(crate) fn new(parts: ShardParts) -> Self {
+        let cycle = SnapshotCycle::new(parts.restored_epoch, parts.persistent);
+        Self {
+            statistics: Box::new(ShardStatistics::new()),
+            cycle,
+            finished: false,
+            populating: None,
+            first_writes_reported: 0,
+            noticed: false,
+            parts,
+        }
+    }
+
+    fn run_stages(&mut self) -> bool {
+        let now_ns = nanos(self.parts.started.elapsed());
+        let parts = &mut self.parts;
+        let mut worked = false;
+        for stage in parts.stages.iter_mut().rev() {
+            // Relaxed: read after this thread has ended.
+            parts.probe.stage.store(stage.index(), Ordering::Relaxed);
+            let mut cx = Context {
+                store: &mut parts.store,
+                rows: &mut parts.link,
+                statistics: &mut self.statistics,
+                failure: &mut parts.failure,
+                now_ns,
+                stamp_ns: now_ns,
+            };
+            worked |= stage.run(&mut cx) == Progress::Worked;
+        }
+        worked
+    }
+
+    fn inject(&mut self) -> bool {
+        let Some((epoch, last)) = self.cycle.to_inject(&self.parts.control) else {
+            return false;
+        };
+        let now_ns = nanos(self.parts.started.elapsed());
+        let parts = &mut self.parts;
+        parts.store.set_patient(parts.control.is_patient());
+        for stage in &mut parts.stages {
+            let mut cx = Context {
+                store: &mut parts.store,
+                rows: &mut parts.link,
+                statistics: &mut self.statistics,
+                failure: &mut parts.failure,
+                now_ns,
+                stamp_ns: now_ns,
+            };
+            stage.inject(epoch, last, &mut cx);
+        }
+        true
+    }
+
+    fn step_snapshot(&mut self) -> bool {
+        let parts = &mut self.parts;
+        let store = &mut parts.store;
+        parts.link.take_back(|chunk| store.give_chunk(chunk));
+        self.cycle.step(CycleParts {
+            stages: &mut parts.stages,
+            store: &mut parts.store,
+            link: &mut parts.link,
+            statistics: &mut self.statistics,
+            control: &parts.control,
+        })
+    }
+
+    fn report_finish(&mut self) {
+        if !self.finished && self.parts.stages.iter().all(|stage| stage.is_finished()) {
+            self.finished = true;
+            self.parts.link.push(ToWriter::Finished);
+        }
+    }
+
+    /// Asks a helper for memory ahead of the arena's end, one job at a time.
+    fn populate(&mut self) {
+        if self.populating.as_ref().is_some_and(|job| !job.is_done()) {
+            return;
+        }
+        self.populating = self.parts.store.populate_ahead(POPULATED_AHEAD_BYTES);
+        if let Some(job) = &self.populating {
+            let _ = self.parts.notices.send(Notice::Populate(job.clone()));
+        }
+    }
+
+    /// Leaves the histograms where they are asked for. Never waits: an asker that is just looking is served next turn.
+    fn exchange_statistics(&mut self) {
+        if let Some(empty) = taken(&self.parts.probe.empty) {
+            self.hand_over(empty);
+        }
+    }
+
+    fn hand_over(&mut self, empty: Box<ShardStatistics>) {
+        let mut filled = std::mem::replace(&mut self.statistics, empty);
+        self.statistics.activity = filled.activity;
+        let first_writes = self.parts.store.captured_on_first_write_count();
+        filled.captured_on_first_write_count = first_writes - self.first_writes_reported;
+        self.first_writes_reported = first_writes;
+        if let Ok(mut slot) = self.parts.probe.filled.lock() {
+            slot.push(filled);
+        }
+    }
+
+    fn notice(&mut self, end: ShardEnd) {
+        if !self.noticed {
+            self.noticed = true;
+            let shard = self.parts.shard;
+            let _ = self.parts.notices.send(Notice::ShardEnded { shard, end });
+        }
+    }
+}
+
+fn taken<T>(slot: &Mutex<Option<T>>) -> Option<T> {
+    match slot.try_lock() {
+        Ok(mut slot) => slot.take(),
+        Err(TryLockError::WouldBlock) => None,
+        Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner().take(),
+    }
+}
+
+impl PinnedLoop for Shard {
+    fn turn(&mut self) -> Turn {
+        self.cycle.resumed(&mut self.statistics);
+        let mut worked = self.run_stages();
+        worked |= self.inject();
+        worked |= self.step_snapshot();
+        self.report_finish();
+        self.populate();
+        self.exchange_statistics();
+        if let Some(error) = self.parts.failure.take() {
+            self.notice(ShardEnd::Failed(Box::new(error)));
+            return Turn::Done;
+        }
+        if self.parts.control.is_exiting() {
+            self.notice(ShardEnd::Exited);
+            return Turn::Done;
+        }
+        if worked { Turn::Busy } else { Turn::Idle }
+    }
+}
+
+impl Drop for Shard {
+    fn drop(&mut self) {
+        self.hand_over(Box::new(ShardStatistics::new()));
+        if std::thread::panicking() {
+            self.notice(ShardEnd::Panicked);
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! A shard's part of one checkpoint: align, freeze, capture, then wait for the outcome.
+//!
+//! `Idle -> Aligning -> Capturing -> Sent -> Idle`. An abort leads from `Aligning` to `Idle` once the barrier has passed, and
+//! from `Capturing` and `Sent` through `Merging` to `Idle`; both end with a `Settled` to the writer. A shard that
+//! keeps no checkpoints goes from `Aligning` straight to `Sent`.
+
+use std::time::Instant;
+
+use frazil_state::{CaptureStatus, Store};
+
+use super::control::JobControl;
+use super::writer_link::{SnapshotReport, ToWriter, WriterLink};
+use crate::flow::Stage;
+use crate::statistics::{Activity, ShardStatistics, nanos};
+
+/// Bytes copied in one slice of capture: some microseconds.
+const CAPTURE_SLICE_BYTES: usize = 16 << 10;
+/// Pages taken back in one slice of merging.
+const MERGE_SLICE_PAGES: usize = 256;
+/// How long after a freeze records count as "after a barrier".
+const AFTER_BARRIER_NS: u64 = 1_000_000;
+
+enum Phase {
+    Idle,
+    Aligning {
+        since: Instant,
+    },
+    Capturing {
+        since: Instant,
+        report: Box<SnapshotReport>,
+    },
+    Sent,
+    Merging,
+}
+
+/// Where the shard stands in the checkpoint protocol.
+pub(crate) struct SnapshotCycle {
+    phase: Phase,
+    /// Newest epoch whose barrier was injected.
+    epoch: u64,
+    /// False where no checkpoints are kept: then nothing is frozen.
+    persistent: bool,
+    frozen_at: Option<Instant>,
+    /// When alignment was complete, until the next turn shows how long records stood still.
+    pause_since: Option<Instant>,
+}
+
+/// What a step may touch.
+pub(crate) struct CycleParts<'a> {
+    pub(crate) stages: &'a mut [Box<dyn Stage>],
+    pub(crate) store: &'a mut Store,
+    pub(crate) link: &'a mut WriterLink,
+    pub(crate) statistics: &'a mut ShardStatistics,
+    pub(crate) control: &'a JobControl,
+}
+
+impl SnapshotCycle {
+    pub(crate) fn new(restored_epoch: u64, persistent: bool) -> Self {
+        Self {
+            phase: Phase::Idle,
+            epoch: restored_epoch,
+            persistent,
+            frozen_at: None,
+            pause_since: None,
+        }
+    }
+
+    /// The epoch to inject at the sources now, and whether it is the last.
+    pub(crate) fn to_inject(&mut self, control: &JobControl) -> Option<(u64, bool)> {
+        let (epoch, last) = control.requested();
+        if epoch <= self.epoch || !matches!(self.phase, Phase::Idle) {
+            return None;
+        }
+        self.epoch = epoch;
+        self.phase = Phase::Aligning {
+            since: Instant::now(),
+        };
+        Some((epoch, last))
+    }
+
+    /// Called when records run again: ends the measurement of a freeze.
+    #[inline]
+    pub(crate) fn resumed(&mut self, statistics: &mut ShardStatistics) {
+        if let Some(since) = self.pause_since.take() {
+            statistics
+                .freeze
+                .saturating_record(nanos(since.elapsed()));
+        }
+    }
+
+    /// Does what the phase asks for; true if there was something to do.
+    pub(crate) fn step(&mut self, mut parts: CycleParts<'_>) -> bool {
+        let worked = match self.phase {
+            Phase::Idle => false,
+            Phase::Aligning { since } => self.try_freeze(since, &mut parts),
+            Phase::Capturing { .. } => self.capture(&mut parts),
+            Phase::Sent => self.await_outcome(&mut parts),
+            Phase::Merging => self.merge(&mut parts),
+        };
+        parts.statistics.activity = self.activity();
+        worked
+    }
+
+    fn activity(&self) -> Activity {
+        let fresh = self
+            .frozen_at
+            .is_some_and(|at| nanos(at.elapsed()) < AFTER_BARRIER_NS);
+        match self.phase {
+            Phase::Idle => Activity::Steady,
+            Phase::Aligning { .. } => Activity::Barrier,
+            Phase::Capturing { .. } | Phase::Sent | Phase::Merging if fresh => Activity::Barrier,
+            Phase::Capturing { .. } | Phase::Merging => Activity::Capture,
+            Phase::Sent => Activity::Sync,
+        }
+    }
+
+    fn try_freeze(&mut self, since: Instant, parts: &mut CycleParts<'_>) -> bool {
+        let aligned = Instant::now();
+        if !parts.stages.iter().all(|stage| stage.is_aligned(self.epoch)) {
+            return false;
+        }
+        if parts.control.is_aborted(self.epoch) {
+            release(parts.stages);
+            self.settle(parts);
+            return true;
+        }
+        if self.persistent {
+            parts.store.freeze();
+        }
+        release(parts.stages);
+        self.frozen_at = Some(aligned);
+        self.pause_since = Some(aligned);
+        let report = Box::new(SnapshotReport {
+            epoch: self.epoch,
+            page_count: parts.store.page_count(),
+            positions: parts
+                .stages
+                .iter()
+                .flat_map(|stage| stage.positions().iter().cloned())
+                .collect(),
+            finished_stages: parts
+                .stages
+                .iter()
+                .filter(|stage| stage.is_finished())
+                .map(|stage| stage.index())
+                .collect(),
+            align: aligned - since,
+            capture: std::time::Duration::ZERO,
+        });
+        self.phase = Phase::Capturing {
+            since: aligned,
+            report,
+        };
+        true
+    }
+
+    fn capture(&mut self, parts: &mut CycleParts<'_>) -> bool {
+        if self.persistent {
+            if parts.control.is_aborted(self.epoch) {
+                parts.store.abort_snapshot();
+                self.phase = Phase::Merging;
+                return true;
+            }
+            let begin = Instant::now();
+            let status = parts.store.capture(CAPTURE_SLICE_BYTES);
+            let slice = nanos(begin.elapsed());
+            send_chunks(parts, self.epoch);
+            match status {
+                CaptureStatus::More => {
+                    parts.statistics.capture_slice.saturating_record(slice);
+                    return true;
+                }
+                CaptureStatus::NeedsChunk => return false,
+                CaptureStatus::Declined => {
+                    parts.link.push(ToWriter::Declined { epoch: self.epoch });
+                    self.phase = Phase::Merging;
+                    return true;
+                }
+                CaptureStatus::Done => parts.statistics.capture_slice.saturating_record(slice),
+            }
+        }
+        if let Phase::Capturing { since, mut report } =
+            std::mem::replace(&mut self.phase, Phase::Sent)
+        {
+            report.capture = since.elapsed();
+            parts.link.push(ToWriter::Snapshot(report));
+        }
+        true
+    }
+
+    fn await_outcome(&mut self, parts: &mut CycleParts<'_>) -> bool {
+        if parts.control.is_durable(self.epoch) {
+            if self.persistent {
+                parts.store.forget_snapshot();
+            }
+            self.phase = Phase::Idle;
+            return true;
+        }
+        if parts.control.is_aborted(self.epoch) {
+            parts.store.abort_snapshot();
+            self.phase = Phase::Merging;
+            return true;
+        }
+        false
+    }
+
+    fn merge(&mut self, parts: &mut CycleParts<'_>) -> bool {
+        // A declined snapshot keeps its lines until the coordinator knows: the epoch is settled once.
+        if parts.store.merge(MERGE_SLICE_PAGES) && parts.control.is_aborted(self.epoch) {
+            self.settle(parts);
+        }
+        true
+    }
+
+    fn settle(&mut self, parts: &mut CycleParts<'_>) {
+        parts.link.push(ToWriter::Settled { epoch: self.epoch });
+        self.phase = Phase::Idle;
+    }
+}
+
+fn release(stages: &mut [Box<dyn Stage>]) {
+    for stage in stages {
+        stage.release();
+    }
+}
+
+fn send_chunks(parts: &mut CycleParts<'_>, epoch: u64) {
+    while let Some(chunk) = parts.store.take_chunk() {
+        parts.link.push(ToWriter::Chunk { epoch, chunk });
+    }
+}

@@ -1,0 +1,4 @@
+//! What sinks keep to.
+
+mod channel;
+mod csv_files;
