@@ -43,6 +43,7 @@ pub use flow::{
 pub use frazil_io::IoError;
 pub use frazil_io::runtime::{Driver, DriverChoice, DriverDecision};
 pub use frazil_io::storage;
+pub use frazil_state as state;
 pub use frazil_state::{Key, StagingSize, StateError, Value};
 pub use job::{Checkpoints, Cores, Job, JobBuilder, JobHandle, Tuning};
 pub use sink::{

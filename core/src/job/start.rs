@@ -103,6 +103,10 @@ fn prepare(job: &Job, build: &impl Fn(&Flow)) -> Result<Prepared, Error> {
     tracing::info!(job = job.name, shards, driver = driver.reason, "starting");
     let mut plan = Flow::plan(build, shards)?;
     let storage = job.checkpoints.open()?;
+    for source in plan.sources.iter().filter(|source| !source.replayable) {
+        let name = &source.name;
+        tracing::warn!(name, "cannot be replayed: a crash loses what followed the last checkpoint");
+    }
     let lock = match &storage {
         Some(storage) => Some(storage.lock()?),
         None => None,
