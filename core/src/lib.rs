@@ -35,7 +35,7 @@ mod sink;
 mod source;
 mod statistics;
 
-pub use checkpoint::{CheckpointReport, RecoveryReport, SkippedCheckpoint};
+pub use checkpoint::{CheckpointReport, RecoveryReport, RestoredSplit, SkippedCheckpoint};
 pub use error::Error;
 pub use flow::{
     AggregatedStream, Flow, FlowError, Keyed, KeyedStream, Out, Plain, Record, RecordBatch, Stream,

@@ -11,9 +11,6 @@ use frazil_state::format::{ImageEntry, Manifest, SegmentEntry};
 
 use super::names;
 
-/// The chain is folded when it is longer than this, and longer than half of its base.
-const FOLD_CHAIN_BYTES_MIN: u64 = 32 << 20;
-
 /// One kept manifest and the files that it names.
 struct Kept {
     checkpoint: u64,
@@ -23,6 +20,8 @@ struct Kept {
 /// The checkpoint directory as the writer knows it.
 pub(crate) struct Ledger {
     keep: usize,
+    /// The chain is folded when it is longer than this, and longer than half of its base.
+    fold_chain_bytes_min: u64,
     kept: VecDeque<Kept>,
     /// Base of every shard, as of the newest durable checkpoint or a fold since.
     images: Vec<Option<ImageEntry>>,
@@ -39,6 +38,7 @@ impl Ledger {
     pub(crate) fn new(shard_count: usize, keep: usize) -> Self {
         Self {
             keep,
+            fold_chain_bytes_min: u64::MAX,
             kept: VecDeque::new(),
             images: vec![None; shard_count],
             segments: Vec::new(),
@@ -62,6 +62,11 @@ impl Ledger {
             segments: restored.segments.clone(),
             ..Self::new(restored.shards.len(), keep)
         }
+    }
+
+    /// From which length on a chain is folded; a new ledger never folds.
+    pub(crate) fn fold_from(&mut self, chain_bytes_min: u64) {
+        self.fold_chain_bytes_min = chain_bytes_min;
     }
 
     pub(crate) fn images(&self) -> &[Option<ImageEntry>] {
@@ -91,7 +96,7 @@ impl Ledger {
     pub(crate) fn wants_fold(&self) -> bool {
         let chain: u64 = self.segments.iter().map(|s| s.length_bytes).sum();
         let base: u64 = self.images.iter().flatten().map(|i| i.length_bytes).sum();
-        self.pinned.is_empty() && chain > FOLD_CHAIN_BYTES_MIN.max(base / 2)
+        self.pinned.is_empty() && chain > self.fold_chain_bytes_min.max(base / 2)
     }
 
     /// Keeps the files that a fold to `epoch` reads and those that it writes.

@@ -12,7 +12,7 @@ mod report;
 mod restore;
 mod writer;
 
-pub use report::{CheckpointReport, RecoveryReport, SkippedCheckpoint};
+pub use report::{CheckpointReport, RecoveryReport, RestoredSplit, SkippedCheckpoint};
 
 pub(crate) use coordinator::{Coordinator, CoordinatorParts, Notice, Timing};
 pub(crate) use fold::FoldJob;

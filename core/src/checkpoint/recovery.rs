@@ -6,13 +6,15 @@
 use std::time::Instant;
 
 use frazil_io::storage::Storage;
-use frazil_state::format::{FormatError, Manifest, archive_layout, decode};
+use frazil_state::format::{
+    FormatError, Manifest, SourceEntry, SplitEntry, archive_layout, decode,
+};
 use frazil_state::{HASH_ID, HASH_SEED, Store, StoreConfig};
 
 use super::ledger::Ledger;
 use super::names;
 use super::outlets::Outlets;
-use super::report::{RecoveryReport, SkippedCheckpoint};
+use super::report::{RecoveryReport, RestoredSplit, SkippedCheckpoint};
 use super::restore::restore_shards;
 use crate::error::Error;
 use crate::flow::{AssignedSplit, FlowPlan};
@@ -143,11 +145,29 @@ pub(crate) fn recover(
             checkpoint,
             duration: begun.elapsed(),
             state_bytes,
+            splits: restored_splits(&chosen.manifest),
             skipped: chosen.skipped,
             finished: chosen.manifest.finished,
         }),
         manifest: Some(chosen.manifest),
     })
+}
+
+fn restored_splits(manifest: &Manifest) -> Vec<RestoredSplit> {
+    let of_source = |source: &SourceEntry| {
+        let name = source.name.clone();
+        let restored = move |split: &SplitEntry| RestoredSplit {
+            source: name.clone(),
+            split: Split {
+                id: split.id,
+                description: split.description.clone(),
+            },
+            position: split.position.clone(),
+            finished: split.finished,
+        };
+        source.splits.iter().map(restored).collect::<Vec<_>>()
+    };
+    manifest.sources.iter().flat_map(of_source).collect()
 }
 
 struct Chosen {

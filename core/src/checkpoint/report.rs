@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::source::Split;
+
 /// A checkpoint that became durable.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -30,6 +32,20 @@ pub struct SkippedCheckpoint {
     pub reason: String,
 }
 
+/// Where a split of a source is read on from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RestoredSplit {
+    /// Name of the source.
+    pub source: String,
+    /// The split.
+    pub split: Split,
+    /// Where it is read on from, in the source's own encoding.
+    pub position: Vec<u8>,
+    /// The split was read to its end.
+    pub finished: bool,
+}
+
 /// How a job came back.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -40,6 +56,8 @@ pub struct RecoveryReport {
     pub duration: Duration,
     /// Bytes of state that were restored.
     pub state_bytes: u64,
+    /// The splits of all sources: what lies before their positions is in the restored state and is not read again.
+    pub splits: Vec<RestoredSplit>,
     /// Newer checkpoints that were not whole.
     pub skipped: Vec<SkippedCheckpoint>,
     /// The job had ended with this checkpoint: nothing is left to do.

@@ -113,7 +113,7 @@ fn prepare(job: &Job, build: &impl Fn(&Flow)) -> Result<Prepared, Error> {
     };
     let mut outlets = Outlets::new(std::mem::take(&mut plan.sinks));
     let configs = store_configs(job);
-    let recovered = match &storage {
+    let mut recovered = match &storage {
         Some(storage) => {
             let identity = JobIdentity {
                 name: job.name.clone(),
@@ -128,6 +128,7 @@ fn prepare(job: &Job, build: &impl Fn(&Flow)) -> Result<Prepared, Error> {
             Recovered::fresh(&configs, job.checkpoints.keep, 1)?
         }
     };
+    recovered.ledger.fold_from(job.tuning.fold_chain_bytes_min);
     Ok(Prepared {
         plan,
         driver,

@@ -12,6 +12,8 @@ pub struct Tuning {
     pub staging: StagingSize,
     /// Row buffers of a shard, 64 KiB each.
     pub row_buffers: usize,
+    /// A chain of deltas is folded when it is longer than this, and longer than half of its base.
+    pub fold_chain_bytes_min: u64,
 }
 
 impl Default for Tuning {
@@ -20,6 +22,7 @@ impl Default for Tuning {
             ring_messages: 64,
             staging: StagingSize::default(),
             row_buffers: 32,
+            fold_chain_bytes_min: 32 << 20,
         }
     }
 }

@@ -60,6 +60,24 @@ impl TextFiles {
         Self { rounds, ..self }
     }
 
+    /// Bytes of input that lie before `position` of `split`, over all rounds: how far a reader has
+    /// come that stands there. A line that reaches into the next split counts up to the border.
+    ///
+    /// # Errors
+    /// [`SourceError::BadPosition`] for bytes that this source did not write.
+    pub fn bytes_before(split: &Split, position: &[u8]) -> Result<u64, SourceError> {
+        let Some([start, end, _listing_crc]) = decode(&split.description) else {
+            return Err(bad_description(split));
+        };
+        let Some([round, offset]) = decode(position) else {
+            let expected = "a round and an offset in 16 bytes";
+            return Err(SourceError::bad_position(NAME, expected, position));
+        };
+        let length = end.saturating_sub(start);
+        let in_round = offset.saturating_sub(start).min(length);
+        Ok(length.saturating_mul(round).saturating_add(in_round))
+    }
+
     fn input(&self) -> Result<&TextInput, SourceError> {
         if let Some(input) = self.input.get() {
             return Ok(input);
@@ -72,12 +90,7 @@ impl TextFiles {
     fn range(&self, split: &Split) -> Result<TextRange, SourceError> {
         let input = self.input()?;
         let Some([start, end, listing_crc]) = decode(&split.description) else {
-            let expected = "a split of 24 bytes";
-            return Err(SourceError::bad_position(
-                NAME,
-                expected,
-                &split.description,
-            ));
+            return Err(bad_description(split));
         };
         let found_crc = input.listing_crc();
         if u64::from(found_crc) != listing_crc {
@@ -89,6 +102,10 @@ impl TextFiles {
         }
         Ok(TextRange { start, end })
     }
+}
+
+fn bad_description(split: &Split) -> SourceError {
+    SourceError::bad_position(NAME, "a split of 24 bytes", &split.description)
 }
 
 impl Source for TextFiles {
@@ -216,6 +233,25 @@ mod tests {
         found.sort_by_key(|line| line.parse::<u64>().unwrap());
         let expected: Vec<String> = (0..200).map(|index| (index / 2).to_string()).collect();
         assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn bytes_before_the_last_position_are_all_bytes_of_all_rounds() {
+        let folder = tempfile::tempdir().unwrap();
+        let source = numbers(&folder.path().join("numbers.txt"));
+        let mut bytes = 0;
+        for split in source.plan(1).unwrap().splits {
+            let mut reader = source.open(&split, None).unwrap();
+            let mut position = Vec::new();
+            reader.position(&mut position);
+            assert_eq!(TextFiles::bytes_before(&split, &position).unwrap(), 0);
+            take(&mut reader, 1_000);
+            position.clear();
+            reader.position(&mut position);
+            bytes += TextFiles::bytes_before(&split, &position).unwrap();
+            assert!(TextFiles::bytes_before(&split, &position[1..]).is_err());
+        }
+        assert_eq!(bytes, 2 * 290);
     }
 
     #[test]

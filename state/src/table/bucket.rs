@@ -129,7 +129,7 @@ impl<'a> Bucket<'a> {
             let candidates = self.tag_group(group);
             for position in tags::positions(tags::matches(&candidates, tag)) {
                 let slot = group * GROUP_SLOTS + position;
-                if self.key(slot) == key {
+                if bytes_equal(self.key(slot), key) {
                     return Some(slot);
                 }
             }
@@ -430,4 +430,21 @@ pub(crate) fn copy_record(
 fn put_u16(page: &mut Page, offset: usize, value: usize) {
     let value = u16::try_from(value).expect("offsets and counts in a page are at most 4096");
     page.put(offset, &value.to_le_bytes());
+}
+
+/// Equality of keys; short ones without a call.
+#[inline]
+fn bytes_equal(a: &[u8], b: &[u8]) -> bool {
+    if a.len() != b.len() {
+        return false;
+    }
+    // First and last word overlap where the length lies between one word and two.
+    if let (Some((a_first, _)), Some((b_first, _))) = (a.split_first_chunk(), b.split_first_chunk())
+        && let (Some((_, a_last)), Some((_, b_last))) = (a.split_last_chunk(), b.split_last_chunk())
+        && a.len() <= 16
+    {
+        return u64::from_le_bytes(*a_first) == u64::from_le_bytes(*b_first)
+            && u64::from_le_bytes(*a_last) == u64::from_le_bytes(*b_last);
+    }
+    a == b
 }
