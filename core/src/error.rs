@@ -107,11 +107,11 @@ pub enum Error {
         reason: String,
     },
     /// Code that runs on a shard panicked.
-    #[error("shard {shard} panicked in operator {operator}: {message}")]
+    #[error("shard {shard} panicked in {operator}: {message}")]
     ShardPanicked {
         /// The shard.
         shard: usize,
-        /// The stage that ran.
+        /// The operators of the stage that ran.
         operator: String,
         /// The panic's message.
         message: String,

@@ -56,6 +56,9 @@ struct Declared {
     tables: Vec<String>,
     exchanges: Vec<MeshFactory>,
     stages: Vec<StageBuilder>,
+    stage_names: Vec<String>,
+    /// Operators that a stage's name tells, from the first on.
+    named_operators: usize,
     error: Option<FlowError>,
 }
 
@@ -88,7 +91,7 @@ impl Flow {
             sinks: sinks.collect::<Result<_, _>>()?,
             operators: declared.operators,
             tables: declared.tables,
-            stage_count: declared.stages.len(),
+            stage_names: declared.stage_names,
             exchanges: declared.exchanges,
         })
     }
@@ -150,11 +153,17 @@ impl Flow {
         u32::try_from(sinks.len() - 1).expect("a flow is written by hand")
     }
 
+    /// Adds the stage that ends with the newest operator.
     pub(super) fn add_stage(
         &self,
         build: impl FnOnce(&mut BuildContext<'_>) -> Result<Box<dyn Stage>, FlowError> + 'static,
     ) {
-        self.declared.borrow_mut().stages.push(Box::new(build));
+        let mut declared = self.declared.borrow_mut();
+        let named = declared.named_operators;
+        let name = declared.operators[named..].join(" > ");
+        declared.named_operators = declared.operators.len();
+        declared.stage_names.push(name);
+        declared.stages.push(Box::new(build));
     }
 
     pub(super) fn verb(&self, operator: u32) -> &'static str {

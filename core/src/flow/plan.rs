@@ -15,8 +15,8 @@ pub(crate) struct FlowPlan {
     pub(crate) sinks: Vec<PlannedSink>,
     /// Names of the tables in call order.
     pub(crate) tables: Vec<String>,
-    /// How many stages every shard has.
-    pub(crate) stage_count: usize,
+    /// The operators of each stage, by stage index; for messages.
+    pub(crate) stage_names: Vec<String>,
     pub(super) exchanges: Vec<MeshFactory>,
 }
 

@@ -50,6 +50,7 @@ where
     let driver = prepared.driver.clone();
     let lock = prepared.lock.take();
     let verbs = prepared.plan.operators.clone();
+    let stage_names = prepared.plan.stage_names.clone();
     let rings = prepared.plan.connect(job.cpus.len(), job.tuning.ring_messages);
     // Helpers start before anything is pinned: children inherit a pin.
     let helpers = Helpers::start(&job, prepared, shard_links, &common, Arc::clone(&measured))?;
@@ -72,7 +73,8 @@ where
         newest: Arc::clone(&newest),
         // Relaxed: the shard's thread has ended.
         operator_of: Box::new(move |shard| {
-            format!("stage {}", probes[shard].stage.load(Ordering::Relaxed))
+            let stage = probes[shard].stage.load(Ordering::Relaxed) as usize;
+            stage_names.get(stage).cloned().unwrap_or_default()
         }),
     });
     if let Some(failure) = spawned.failure {
@@ -212,7 +214,7 @@ impl Helpers {
         let (folds, fold_inbox) = channel();
         let writer = Writer::new(WriterParts {
             template: template(job, &prepared.plan),
-            stage_count: prepared.plan.stage_count,
+            stage_count: prepared.plan.stage_names.len(),
             storage: prepared.storage,
             links,
             outlets: prepared.outlets,

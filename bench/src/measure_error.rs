@@ -1,0 +1,94 @@
+//! Why something could not be measured.
+
+use crate::exit::Exit;
+use crate::result::WriteError;
+use frazil::state::StateError;
+use frazil::{Error, IoError};
+use std::io;
+use std::path::PathBuf;
+
+/// Why something could not be measured.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MeasureError {
+    /// The job under measurement failed.
+    #[error("the measured job failed: {0}")]
+    Job(#[from] Error),
+    /// The state under measurement failed.
+    #[error("the measured state failed: {0}")]
+    State(#[from] StateError),
+    /// The disk under measurement failed.
+    #[error(transparent)]
+    Disk(#[from] IoError),
+    /// A file that the measurement needs cannot be used.
+    #[error("cannot {action} {path}: {source}")]
+    File {
+        /// What was tried, as a verb phrase.
+        action: &'static str,
+        /// The file or directory.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The result cannot be stored.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// The report cannot be printed.
+    #[error("cannot print the report: {0}")]
+    Print(#[from] io::Error),
+    /// A child process ended without a usable answer.
+    #[error("a measuring process ended without a result: {answer:?}")]
+    Child {
+        /// What it said.
+        answer: String,
+    },
+    /// A measured job made no progress.
+    #[error(
+        "the measured job stood still: {done} of {expected} records after {seconds} s; \
+         is another program taking all cores?"
+    )]
+    StoodStill {
+        /// Records processed.
+        done: u64,
+        /// Records that it was given.
+        expected: u64,
+        /// How long it was waited for.
+        seconds: u64,
+    },
+    /// Histograms cannot be encoded.
+    #[error("cannot encode a histogram: {reason}")]
+    Histogram {
+        /// What the encoder said.
+        reason: String,
+    },
+    /// An argument names nothing.
+    #[error("unknown ratio {found:?}; expected G1 to G16, separated by commas")]
+    UnknownRatio {
+        /// What was given.
+        found: String,
+    },
+}
+
+impl MeasureError {
+    /// The exit status of a command that ended this way.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::UnknownRatio { .. } => Exit::BadConfiguration,
+            _ => Exit::Failed,
+        }
+    }
+
+    /// Says what was tried on which file.
+    pub fn file(
+        action: &'static str,
+        path: impl Into<PathBuf>,
+    ) -> impl FnOnce(io::Error) -> MeasureError {
+        let path = path.into();
+        move |source| MeasureError::File {
+            action,
+            path,
+            source,
+        }
+    }
+}
