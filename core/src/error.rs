@@ -162,6 +162,16 @@ impl Error {
         })
     }
 
+    /// A helper thread's panic.
+    pub(crate) fn panicked(thread: &'static str, payload: &(dyn std::any::Any + Send)) -> Self {
+        let text = payload.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| payload.downcast_ref::<&str>().copied());
+        Self::HelperPanicked {
+            thread,
+            message: text.unwrap_or("no message").to_owned(),
+        }
+    }
+
     /// A sink's failure outside a shard.
     pub(crate) fn of_sink(name: &str, source: SinkError) -> Self {
         Self::Flow(FlowError::Sink {

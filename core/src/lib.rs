@@ -55,3 +55,8 @@ pub use source::{
     TextFilesReader, push,
 };
 pub use statistics::{CheckpointStatistics, Latency, Statistics};
+
+/// Compiles the examples of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct ReadmeDoctests;

@@ -32,7 +32,10 @@ pub(crate) struct PageMeta {
     padding: [u8; 5],
 }
 
-const _: () = assert!(size_of::<PageMeta>() == 32, "two page metas share a cache line");
+const _: () = assert!(
+    size_of::<PageMeta>() == 32,
+    "two page metas share a cache line"
+);
 
 /// Ids of the pages dirtied in one epoch, each once.
 pub(crate) struct DirtyList {
@@ -52,6 +55,8 @@ pub(crate) struct Arena {
     pub(crate) captured_on_first_write_count: u64,
     populated: PopulatedMark,
     budget_pages: usize,
+    /// Raised whenever a hash leads to another bucket than before.
+    directory_version: u32,
 }
 
 impl Arena {
@@ -76,6 +81,7 @@ impl Arena {
             captured_on_first_write_count: 0,
             populated: PopulatedMark::default(),
             budget_pages,
+            directory_version: 1,
         };
         arena.populate_to(1);
         superblock::format(&mut arena);
@@ -85,6 +91,16 @@ impl Arena {
     #[inline]
     pub(crate) fn page(&self, id: PageId) -> &Page {
         &self.pages[id.index()]
+    }
+
+    #[inline]
+    pub(crate) fn directory_version(&self) -> u32 {
+        self.directory_version
+    }
+
+    pub(crate) fn raise_directory_version(&mut self) {
+        // A version comes back after four billion splits; hints live for one batch.
+        self.directory_version = self.directory_version.wrapping_add(1).max(1);
     }
 
     /// Hints the CPU to load one line of a page.

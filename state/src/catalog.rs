@@ -97,7 +97,10 @@ pub(crate) fn add(
     };
     put(NAME_AT, name.as_bytes());
     put(KEY_FINGERPRINT_AT, &identity.key_fingerprint.to_le_bytes());
-    put(VALUE_FINGERPRINT_AT, &identity.value_fingerprint.to_le_bytes());
+    put(
+        VALUE_FINGERPRINT_AT,
+        &identity.value_fingerprint.to_le_bytes(),
+    );
     put(ROOTS_AT, &roots.0.to_le_bytes());
     put(KEY_BYTES_AT, &length_field(geometry.key_bytes));
     put(VALUE_BYTES_AT, &length_field(geometry.value_bytes));

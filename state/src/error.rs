@@ -32,7 +32,9 @@ pub enum StateError {
         max_bytes: usize,
     },
     /// A value is larger than a table can hold.
-    #[error("value too long in table {table}: key and value need {found_bytes} bytes, at most {max_bytes}")]
+    #[error(
+        "value too long in table {table}: key and value need {found_bytes} bytes, at most {max_bytes}"
+    )]
     ValueTooLong {
         /// Name of the table.
         table: String,

@@ -124,9 +124,7 @@ impl Populate {
         let start = first * self.element_bytes;
         let length = (end * self.element_bytes).min(self.map.len()) - start;
         // Kernels before 5.14 refuse the advice: then the first touch faults, which is slow and correct.
-        let _ = self
-            .map
-            .advise_range(Advice::PopulateWrite, start, length);
+        let _ = self.map.advise_range(Advice::PopulateWrite, start, length);
     }
 }
 

@@ -105,7 +105,11 @@ impl Shape for Texts {
     }
     fn value(number: u16, size: u8) -> Self::Value {
         let text = "v".repeat(usize::from(size) * 3);
-        (u32::from(number), text, vec!["x".into(); usize::from(size % 5)])
+        (
+            u32::from(number),
+            text,
+            vec!["x".into(); usize::from(size % 5)],
+        )
     }
     fn next(value: &mut Self::Value) {
         value.0 += 1;
@@ -271,7 +275,9 @@ impl<S: Shape> World<S> {
                 frame_index: u32::try_from(index).expect("few"),
                 offset_in_file: 0,
             };
-            read_frame(bytes, &expected).expect("own frames are whole").0
+            read_frame(bytes, &expected)
+                .expect("own frames are whole")
+                .0
         };
         frames.iter().enumerate().map(read).collect()
     }
@@ -298,7 +304,10 @@ impl<S: Shape> World<S> {
                 let range = line * 64..(line + 1) * 64;
                 let changed = page[range.clone()] != base[range];
                 let staged = mask & (1 << line) != 0;
-                assert!(staged || !changed, "page={index} line={line} changed and is missing");
+                assert!(
+                    staged || !changed,
+                    "page={index} line={line} changed and is missing"
+                );
             }
         }
     }
@@ -313,7 +322,10 @@ impl<S: Shape> World<S> {
             }
         }
         let mut store = restore.finish().expect("own superblock");
-        assert!(copy_pages(&store) == self.bytes.durable, "restored pages differ");
+        assert!(
+            copy_pages(&store) == self.bytes.durable,
+            "restored pages differ"
+        );
         store.verify().expect("restored store is sound");
         let table = ValueTable::open(&mut store, "model").expect("same types");
         check_content::<S>(&store, &table, model);
@@ -325,11 +337,7 @@ impl<S: Shape> World<S> {
     }
 }
 
-fn check_content<S: Shape>(
-    store: &Store,
-    table: &ValueTable<S::Key, S::Value>,
-    model: &Model<S>,
-) {
+fn check_content<S: Shape>(store: &Store, table: &ValueTable<S::Key, S::Value>, model: &Model<S>) {
     assert_eq!(table.len(store), model.len() as u64);
     for (number, value) in model {
         let key = S::key(*number);
@@ -437,7 +445,10 @@ fn an_exhausted_budget_is_an_error_and_the_store_stays_whole() {
             Err(error) => break error,
         }
     };
-    assert!(refused.to_string().contains("state budget exhausted"), "{refused}");
+    assert!(
+        refused.to_string().contains("state budget exhausted"),
+        "{refused}"
+    );
     assert_eq!(table.len(&store), stored);
     store.verify().expect("sound");
     table
@@ -451,7 +462,23 @@ fn a_table_of_other_types_is_refused_with_both_fingerprints() {
     ValueTable::<u64, u64>::open(&mut store, "t").expect("first");
     let error = ValueTable::<u64, u32>::open(&mut store, "t").expect_err("other value type");
     let text = error.to_string();
-    assert!(text.contains("value type") && text.contains("expected fingerprint"), "{text}");
+    assert!(
+        text.contains("value type") && text.contains("expected fingerprint"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_value_without_bytes_makes_a_set_of_keys() {
+    let mut store = Store::new(&StoreConfig::default()).expect("reserved");
+    let table = ValueTable::<str, ()>::open(&mut store, "seen").expect("first");
+    for key in ["ice", "water", "ice"] {
+        table
+            .update(&mut store, hash_key(key), key, &(), |()| ())
+            .expect("fits");
+    }
+    assert_eq!(table.len(&store), 2);
+    store.verify().expect("sound");
 }
 
 #[test]

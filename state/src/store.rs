@@ -73,12 +73,7 @@ impl Store {
     pub fn new(config: &StoreConfig) -> Result<Self, StateError> {
         let mut arena = Arena::new(config.budget_bytes, config.staging)?;
         let owned = owned_groups(config);
-        superblock::set_key_groups(
-            &mut arena,
-            owned.first,
-            owned.length,
-            owned.groups.count(),
-        );
+        superblock::set_key_groups(&mut arena, owned.first, owned.length, owned.groups.count());
         Ok(Self::over(arena, owned))
     }
 

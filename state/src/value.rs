@@ -1,5 +1,7 @@
 //! Values as rkyv archives, read in place and written straight into their slot.
 
+use std::mem::MaybeUninit;
+
 use rkyv::api::low::{
     LowDeserializer, LowSerializer, LowValidator, access, deserialize, to_bytes_in_with_alloc,
 };
@@ -23,7 +25,8 @@ pub trait Value:
         Archived: Portable
                       + for<'a> CheckBytes<LowValidator<'a, BoxedError>>
                       + Deserialize<Self, LowDeserializer<BoxedError>>,
-    > + for<'a, 'b> Serialize<LowSerializer<Buffer<'b>, SubAllocator<'a>, BoxedError>>
+    >
+    + for<'a, 'b> Serialize<LowSerializer<Buffer<'b>, SubAllocator<'a>, BoxedError>>
 {
 }
 
@@ -34,12 +37,15 @@ impl<V> Value for V where
             Archived: Portable
                           + for<'a> CheckBytes<LowValidator<'a, BoxedError>>
                           + Deserialize<Self, LowDeserializer<BoxedError>>,
-        > + for<'a, 'b> Serialize<LowSerializer<Buffer<'b>, SubAllocator<'a>, BoxedError>>
+        >
+        + for<'a, 'b> Serialize<LowSerializer<Buffer<'b>, SubAllocator<'a>, BoxedError>>
 {
 }
 
-/// Space for what an archive needs while it is written (resolvers of nested vectors); grows when it was too small.
+/// Space for what an archive needs while it is written (resolvers of nested vectors).
 const SCRATCH_BYTES: usize = 1024;
+/// The same where that was too small; more than any value that fits into a page needs.
+const LARGE_SCRATCH_BYTES: usize = 64 * PAGE_BYTES;
 
 /// Length of every archive of `V` where it is the same for all values, else `None`.
 ///
@@ -57,18 +63,23 @@ pub(crate) fn alignment<V: Value>() -> usize {
 }
 
 /// Archives `value` into `slot` and gives the length; `slot` is aligned for `V`.
+#[inline]
 pub(crate) fn archive<V: Value>(value: &V, slot: &mut [u8]) -> Result<usize, BoxedError> {
     if fixed_bytes::<V>().is_some() {
         let empty = SubAllocator::empty();
         let written = to_bytes_in_with_alloc(value, Buffer::from(slot), empty)?;
         return Ok(written.len());
     }
-    let mut scratch = [std::mem::MaybeUninit::<u8>::uninit(); SCRATCH_BYTES];
+    archive_with_scratch(value, slot)
+}
+
+fn archive_with_scratch<V: Value>(value: &V, slot: &mut [u8]) -> Result<usize, BoxedError> {
+    let mut scratch = [MaybeUninit::<u8>::uninit(); SCRATCH_BYTES];
     let small = SubAllocator::new(&mut scratch);
     if let Ok(written) = to_bytes_in_with_alloc(value, Buffer::from(&mut *slot), small) {
         return Ok(written.len());
     }
-    let mut scratch = vec![std::mem::MaybeUninit::<u8>::uninit(); 64 * PAGE_BYTES];
+    let mut scratch = vec![MaybeUninit::<u8>::uninit(); LARGE_SCRATCH_BYTES];
     let large = SubAllocator::new(&mut scratch);
     Ok(to_bytes_in_with_alloc(value, Buffer::from(slot), large)?.len())
 }

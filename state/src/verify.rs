@@ -121,21 +121,27 @@ impl Reached<'_> {
         let limit = table.owned.groups.path_bits_max();
         let mut records = 0;
         let mut references: HashMap<u32, (u32, u32)> = HashMap::new();
-        check_group(arena, table.roots, group, limit, &mut |bucket, path, resolved| {
-            let depth = table.bucket(arena, bucket).depth();
-            let entry = references.entry(bucket.0).or_insert_with(|| (resolved, 0));
-            entry.1 += 1;
-            if entry.1 > 1 {
-                return Ok(());
-            }
-            let mut next = Some(bucket);
-            while let Some(id) = next {
-                self.once(id, "bucket")?;
-                records += check_bucket(table, arena, id, group, path, depth)?;
-                next = table.bucket(arena, id).next();
-            }
-            Ok(())
-        })?;
+        check_group(
+            arena,
+            table.roots,
+            group,
+            limit,
+            &mut |bucket, path, resolved| {
+                let depth = table.bucket(arena, bucket).depth();
+                let entry = references.entry(bucket.0).or_insert_with(|| (resolved, 0));
+                entry.1 += 1;
+                if entry.1 > 1 {
+                    return Ok(());
+                }
+                let mut next = Some(bucket);
+                while let Some(id) = next {
+                    self.once(id, "bucket")?;
+                    records += check_bucket(table, arena, id, group, path, depth)?;
+                    next = table.bucket(arena, id).next();
+                }
+                Ok(())
+            },
+        )?;
         for (bucket, (resolved, count)) in references {
             let depth = table.bucket(arena, PageId(bucket)).depth();
             let expected = 1u64 << (resolved - depth.min(resolved));
@@ -149,7 +155,12 @@ impl Reached<'_> {
         let expected = table::record_count(arena, table.roots, group);
         if records != expected {
             let found = records.to_string();
-            return Err(damaged(page, "records of a group", &expected.to_string(), found));
+            return Err(damaged(
+                page,
+                "records of a group",
+                &expected.to_string(),
+                found,
+            ));
         }
         Ok(())
     }
@@ -172,10 +183,20 @@ fn check_bucket(
         let same_group = groups.group_of(hash) == table.owned.first + group;
         let differing = groups.path_of(hash) ^ path;
         if !same_group || (depth > 0 && differing >> (64 - depth) != 0) {
-            return Err(damaged(id, "path of a key", "the bucket's", format!("{hash:?}")));
+            return Err(damaged(
+                id,
+                "path of a key",
+                "the bucket's",
+                format!("{hash:?}"),
+            ));
         }
         if bucket.find(hash, key) != Some(slot) {
-            return Err(damaged(id, "probe for a key", &format!("slot {slot}"), "another".into()));
+            return Err(damaged(
+                id,
+                "probe for a key",
+                &format!("slot {slot}"),
+                "another".into(),
+            ));
         }
         count += 1;
     }

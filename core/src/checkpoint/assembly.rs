@@ -20,6 +20,8 @@ pub(crate) struct Assembly {
     pub(crate) reports: Vec<Option<SnapshotReport>>,
     segment: Option<Box<dyn Segment>>,
     frame_count: u32,
+    /// The files stay although the checkpoint is dropped.
+    kept: bool,
 }
 
 impl Assembly {
@@ -31,7 +33,13 @@ impl Assembly {
             reports: (0..shard_count).map(|_| None).collect(),
             segment: None,
             frame_count: 0,
+            kept: false,
         }
+    }
+
+    /// Publishing ended undecided: what was written must stay until a later checkpoint is durable.
+    pub(crate) fn keep(&mut self) {
+        self.kept = true;
     }
 
     /// Seals a chunk and appends it. `expected_bytes` is reserved with the first one.
@@ -50,8 +58,7 @@ impl Assembly {
             None => {
                 let expected_bytes = expected_bytes.max(SEGMENT_BYTES_MIN);
                 let name = names::delta(self.epoch);
-                self.segment
-                    .insert(storage.create(&name, expected_bytes)?)
+                self.segment.insert(storage.create(&name, expected_bytes)?)
             }
         };
         segment.append(chunk.seal(FrameAddress {
@@ -92,9 +99,9 @@ impl Assembly {
         self.segment.as_ref().map_or(0, |s| s.length_bytes())
     }
 
-    /// Removes what was written.
+    /// Removes what was written, unless it must stay.
     pub(crate) fn discard(self, storage: &dyn Storage) {
-        if self.segment.is_some() {
+        if self.segment.is_some() && !self.kept {
             drop(self.segment);
             if let Err(error) = storage.remove(&names::delta(self.epoch)) {
                 tracing::warn!(%error, "a dropped checkpoint's segment stays until the next sweep");

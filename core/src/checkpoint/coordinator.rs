@@ -27,11 +27,20 @@ pub(crate) type Asker = Sender<Result<CheckpointReport, Error>>;
 
 /// What the coordinator is told.
 pub(crate) enum Notice {
-    ShardEnded { shard: usize, end: ShardEnd },
+    ShardEnded {
+        shard: usize,
+        end: ShardEnd,
+    },
     ShardFinished,
-    Settled { epoch: u64 },
+    Settled {
+        epoch: u64,
+    },
     Durable(CheckpointReport),
-    Dropped { epoch: u64, why: Dropped, reason: String },
+    Dropped {
+        epoch: u64,
+        why: Dropped,
+        reason: String,
+    },
     /// The writer or the folder cannot go on.
     Fatal(Box<Error>),
     Populate(PopulateJob),
@@ -141,10 +150,11 @@ impl Coordinator {
     fn act_on_time(&mut self) -> Option<Ending> {
         let elapsed = self.requested_at.elapsed();
         if !self.protocol.is_idle() {
-            if elapsed >= self.parts.timing.timeout {
-                return self.event(Event::TimedOut);
+            if elapsed < self.parts.timing.timeout {
+                return None;
             }
-            return None;
+            self.requested_at = Instant::now();
+            return self.event(Event::TimedOut);
         }
         let due = if self.protocol.is_ending() {
             elapsed >= LAST_RETRY_PAUSE
@@ -169,7 +179,11 @@ impl Coordinator {
             }
             Notice::Settled { epoch } => self.event(Event::Settled { epoch }),
             Notice::Durable(report) => {
-                tracing::debug!(checkpoint = report.checkpoint, bytes = report.bytes, "durable");
+                tracing::debug!(
+                    checkpoint = report.checkpoint,
+                    bytes = report.bytes,
+                    "durable"
+                );
                 let epoch = report.checkpoint;
                 for asker in self.waiting.drain(..) {
                     let _ = asker.send(Ok(report.clone()));
@@ -220,13 +234,15 @@ impl Coordinator {
                 }
                 self.waiting.append(&mut self.queued);
                 // The writer first: it must know the epoch before a shard's message for it arrives.
-                let _ = self.parts.commands.send(WriterCommand::Begin { epoch, last });
+                let _ = self
+                    .parts
+                    .commands
+                    .send(WriterCommand::Begin { epoch, last });
                 self.parts.control.request(epoch, last);
                 self.wake_shards();
             }
             Action::GiveUp { epoch } => {
                 let _ = self.parts.commands.send(WriterCommand::GiveUp { epoch });
-                self.requested_at = Instant::now();
             }
             Action::SetPatient(patient) => self.parts.control.set_patient(patient),
             Action::End { committed: true } => return Some(Ending::Committed),
@@ -254,8 +270,8 @@ impl Coordinator {
         drop(self.parts.heartbeat);
         let _ = self.parts.commands.send(WriterCommand::Exit);
         drop(self.parts.commands);
-        joined("checkpoint writer", self.parts.writer)?;
-        joined("folder", self.parts.folder)?;
+        let writer = joined("checkpoint writer", self.parts.writer);
+        let folder = joined("folder", self.parts.folder);
         if let Some((shard, message)) = panics.into_iter().next() {
             return Err(Error::ShardPanicked {
                 shard,
@@ -263,6 +279,7 @@ impl Coordinator {
                 message,
             });
         }
+        writer.and(folder)?;
         match ending {
             Ending::Committed => Ok(()),
             Ending::Failed(error) => Err(error),
@@ -281,12 +298,7 @@ impl Coordinator {
 }
 
 fn joined(thread: &'static str, handle: JoinHandle<()>) -> Result<(), Error> {
-    handle.join().map_err(|payload| Error::HelperPanicked {
-        thread,
-        message: payload
-            .downcast_ref::<String>()
-            .cloned()
-            .or_else(|| payload.downcast_ref::<&str>().map(|text| (*text).to_owned()))
-            .unwrap_or_else(|| "no message".to_owned()),
-    })
+    handle
+        .join()
+        .map_err(|payload| Error::panicked(thread, &*payload))
 }

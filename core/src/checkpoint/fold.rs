@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use frazil_io::storage::{ReadAt, Storage};
 use frazil_state::PAGE_BYTES;
-use frazil_state::format::{ChainIndex, FoldPlan, ImageAddress, ImageEntry, ImageWriter, SegmentEntry};
+use frazil_state::format::{
+    ChainIndex, FoldPlan, ImageAddress, ImageEntry, ImageWriter, SegmentEntry,
+};
 
 use super::names;
 use super::restore::{VerifiedImage, read_segment};

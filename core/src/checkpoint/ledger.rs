@@ -170,7 +170,10 @@ impl Ledger {
 
 /// Images and segments that a manifest names, and the manifest itself.
 fn files_of(manifest: &Manifest) -> Vec<String> {
-    let images = manifest.shards.iter().filter_map(|shard| shard.image.as_ref());
+    let images = manifest
+        .shards
+        .iter()
+        .filter_map(|shard| shard.image.as_ref());
     images
         .map(|image| image.file.clone())
         .chain(manifest.segments.iter().map(|segment| segment.file.clone()))

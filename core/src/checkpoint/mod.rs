@@ -10,6 +10,7 @@ mod phase;
 mod recovery;
 mod report;
 mod restore;
+mod template;
 mod writer;
 
 pub use report::{CheckpointReport, RecoveryReport, RestoredSplit, SkippedCheckpoint};
@@ -18,4 +19,5 @@ pub(crate) use coordinator::{Coordinator, CoordinatorParts, Notice, Timing};
 pub(crate) use fold::FoldJob;
 pub(crate) use outlets::Outlets;
 pub(crate) use recovery::{JobIdentity, Recovered, recover};
+pub(crate) use template::ManifestTemplate;
 pub(crate) use writer::{Writer, WriterCommand, WriterParts};

@@ -1,12 +1,12 @@
 //! The committing halves of all sinks, and rows that a full disk keeps waiting.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use frazil_state::format::SinkEntry;
 
 use crate::error::Error;
 use crate::flow::PlannedSink;
-use crate::sink::{Committer, Restored};
+use crate::sink::{Committer, Restored, SinkError};
 
 /// Rows on their way to a sink, and the shard that gets the buffer back.
 pub(crate) struct StagedRows {
@@ -27,8 +27,24 @@ pub(crate) struct Outlets {
     outlets: Vec<Outlet>,
     /// Rows that could not be staged yet, in order of arrival. Bounded: each holds a buffer of its shard's pool.
     waiting: VecDeque<StagedRows>,
-    /// Bytes staged and not committed.
-    uncommitted_bytes: u64,
+    /// Bytes staged and not committed, by epoch.
+    uncommitted_bytes: BTreeMap<u64, u64>,
+}
+
+/// A sink that could not do what a checkpoint needs.
+pub(crate) struct SinkFailure {
+    pub(crate) error: Error,
+    /// Rows are lost: repeating is of no use.
+    pub(crate) fatal: bool,
+}
+
+impl Outlet {
+    fn failure(&self, source: SinkError) -> SinkFailure {
+        SinkFailure {
+            fatal: source.is_fatal(),
+            error: Error::of_sink(&self.name, source),
+        }
+    }
 }
 
 impl Outlets {
@@ -41,7 +57,7 @@ impl Outlets {
         Self {
             outlets: outlets.collect(),
             waiting: VecDeque::new(),
-            uncommitted_bytes: 0,
+            uncommitted_bytes: BTreeMap::new(),
         }
     }
 
@@ -49,7 +65,11 @@ impl Outlets {
     ///
     /// # Errors
     /// The first sink's that cannot; and a sink that the checkpoint does not know.
-    pub(crate) fn recover(&mut self, checkpoint: u64, sinks: Option<&[SinkEntry]>) -> Result<(), Error> {
+    pub(crate) fn recover(
+        &mut self,
+        checkpoint: u64,
+        sinks: Option<&[SinkEntry]>,
+    ) -> Result<(), Error> {
         for outlet in &mut self.outlets {
             let restored = match sinks {
                 None => None,
@@ -98,7 +118,8 @@ impl Outlets {
             let outlet = &mut self.outlets[next.sink as usize];
             match outlet.committer.stage(next.epoch, &next.rows) {
                 Ok(()) => {
-                    self.uncommitted_bytes += next.rows.len() as u64;
+                    *self.uncommitted_bytes.entry(next.epoch).or_default() +=
+                        next.rows.len() as u64;
                     done.extend(self.waiting.pop_front());
                 }
                 Err(error) if error.is_fatal() => return Err(Error::of_sink(&outlet.name, error)),
@@ -120,31 +141,30 @@ impl Outlets {
     ///
     /// # Errors
     /// The first sink's that cannot.
-    pub(crate) fn pre_commit(&mut self, epoch: u64) -> Result<Vec<SinkEntry>, (Error, bool)> {
+    pub(crate) fn pre_commit(&mut self, epoch: u64) -> Result<Vec<SinkEntry>, SinkFailure> {
         let mut entries = Vec::with_capacity(self.outlets.len());
         for outlet in &mut self.outlets {
-            let pre_commit = outlet.committer.pre_commit(epoch).map_err(|source| {
-                let fatal = source.is_fatal();
-                (Error::of_sink(&outlet.name, source), fatal)
-            })?;
+            let pre_commit = outlet.committer.pre_commit(epoch);
             entries.push(SinkEntry {
                 operator: outlet.operator,
                 name: outlet.name.clone(),
-                pre_commit,
+                pre_commit: pre_commit.map_err(|source| outlet.failure(source))?,
             });
         }
         Ok(entries)
     }
 
-    /// Commits all sinks; gives the bytes committed.
+    /// Commits all sinks; gives the bytes that were staged for epochs up to this one. Can be repeated.
     ///
     /// # Errors
     /// The first sink's that cannot.
-    pub(crate) fn commit(&mut self, epoch: u64) -> Result<u64, Error> {
+    pub(crate) fn commit(&mut self, epoch: u64) -> Result<u64, SinkFailure> {
         for outlet in &mut self.outlets {
             let committed = outlet.committer.commit(epoch);
-            committed.map_err(|source| Error::of_sink(&outlet.name, source))?;
+            committed.map_err(|source| outlet.failure(source))?;
         }
-        Ok(std::mem::take(&mut self.uncommitted_bytes))
+        let later = self.uncommitted_bytes.split_off(&(epoch + 1));
+        let committed = std::mem::replace(&mut self.uncommitted_bytes, later);
+        Ok(committed.into_values().sum())
     }
 }

@@ -9,8 +9,10 @@
 //! ```
 //!
 //! The writer alone decides whether a checkpoint becomes durable or is dropped, so that both can never be true.
-//! At most one checkpoint is between request and settled. The last one (input ended, or stop) is tried again until it
-//! succeeds or [`LAST_ATTEMPTS_MAX`] attempts failed.
+//! The writer's word of a drop comes before any shard's of having settled: both travel through the writer, and
+//! shards learn of the drop from it.
+//! At most one checkpoint is between request and settled. The last one (input ended, or stop) is tried
+//! again until it succeeds, [`LAST_ATTEMPTS_MAX`] attempts failed, or shards do not settle in time.
 
 /// Attempts at the last checkpoint.
 pub(crate) const LAST_ATTEMPTS_MAX: u32 = 20;
@@ -89,8 +91,6 @@ pub(crate) struct Protocol {
     ending: bool,
     last_attempts: u32,
     declines: u32,
-    /// Settled messages that arrived before their drop was known.
-    settled_early: usize,
 }
 
 /// At most two actions follow from one event.
@@ -105,7 +105,6 @@ impl Protocol {
             ending: false,
             last_attempts: 0,
             declines: 0,
-            settled_early: 0,
         }
     }
 
@@ -131,10 +130,7 @@ impl Protocol {
                 self.ending = true;
                 self.request()
             }
-            (
-                Phase::InFlight { .. } | Phase::Settling { .. },
-                Event::InputEnded | Event::Stop,
-            ) => {
+            (Phase::InFlight { .. } | Phase::Settling { .. }, Event::InputEnded | Event::Stop) => {
                 self.ending = true;
                 [None, None]
             }
@@ -157,15 +153,21 @@ impl Protocol {
                 assert_eq!(epoch, durable, "another epoch became durable");
                 self.durable(last)
             }
-            (Phase::InFlight { epoch, last, .. }, Event::Dropped { epoch: dropped, why }) => {
+            (
+                Phase::InFlight { epoch, last, .. },
+                Event::Dropped {
+                    epoch: dropped,
+                    why,
+                },
+            ) => {
                 assert_eq!(epoch, dropped, "another epoch was dropped");
                 self.dropped(epoch, last, why)
             }
-            // Shards see an abort at once, so a fast one may settle before the writer's word arrives.
-            (Phase::InFlight { epoch, .. }, Event::Settled { epoch: settled }) => {
-                assert_eq!(epoch, settled, "another epoch was settled");
-                self.settled_early += 1;
-                [None, None]
+            // Shards that cannot even pass the barrier will not settle: nothing of the epoch is published,
+            // so the job may end.
+            (Phase::Settling { last: true, .. }, Event::TimedOut) => {
+                self.phase = Phase::Over;
+                [Some(Action::End { committed: false }), None]
             }
             (
                 Phase::Settling {
@@ -183,7 +185,7 @@ impl Protocol {
                 Phase::InFlight {
                     giving_up: true, ..
                 }
-                | Phase::Settling { .. }
+                | Phase::Settling { last: false, .. }
                 | Phase::Idle,
                 Event::TimedOut,
             )
@@ -192,7 +194,7 @@ impl Protocol {
                 Phase::Idle | Phase::Settling { .. },
                 Event::Durable { .. } | Event::Dropped { .. },
             )
-            | (Phase::Idle, Event::Settled { .. }) => {
+            | (Phase::Idle | Phase::InFlight { .. }, Event::Settled { .. }) => {
                 unreachable!("event={event:?} in phase={:?}", self.phase)
             }
         }
@@ -203,7 +205,6 @@ impl Protocol {
         let last = self.ending;
         self.next_epoch += 1;
         self.last_attempts += u32::from(last);
-        self.settled_early = 0;
         self.phase = Phase::InFlight {
             epoch,
             last,
@@ -234,8 +235,11 @@ impl Protocol {
                 actions[0] = Some(Action::SetPatient(true));
             }
         }
-        let unsettled = self.shard_count - self.settled_early;
-        actions[1] = self.settled(epoch, last, unsettled)[0];
+        self.phase = Phase::Settling {
+            epoch,
+            last,
+            unsettled: self.shard_count,
+        };
         actions
     }
 
@@ -290,12 +294,13 @@ mod tests {
     }
 
     #[test]
-    fn a_shard_that_settles_before_the_drop_is_known_counts() {
+    fn a_last_checkpoint_whose_shards_never_settle_ends_the_job_uncommitted() {
         let mut protocol = Protocol::new(1, 1);
-        protocol.on(Event::Due);
-        protocol.on(Event::Settled { epoch: 1 });
+        protocol.on(Event::Stop);
+        protocol.on(Event::TimedOut);
         protocol.on(drop_of(1));
-        assert!(protocol.is_idle());
+        let end = only(protocol.on(Event::TimedOut));
+        assert_eq!(end, Some(Action::End { committed: false }));
     }
 
     #[test]

@@ -39,10 +39,19 @@ pub(crate) struct Recovered {
 
 impl Recovered {
     /// A start without a checkpoint.
-    pub(crate) fn fresh(configs: &[StoreConfig], keep: usize, next_epoch: u64) -> Result<Self, Error> {
-        let new = |(shard, config)| Store::new(config).map_err(|source| Error::State { shard, source });
+    pub(crate) fn fresh(
+        configs: &[StoreConfig],
+        keep: usize,
+        next_epoch: u64,
+    ) -> Result<Self, Error> {
+        let new =
+            |(shard, config)| Store::new(config).map_err(|source| Error::State { shard, source });
         Ok(Self {
-            stores: configs.iter().enumerate().map(new).collect::<Result<_, _>>()?,
+            stores: configs
+                .iter()
+                .enumerate()
+                .map(new)
+                .collect::<Result<_, _>>()?,
             ledger: Ledger::new(configs.len(), keep),
             manifest: None,
             next_epoch,
@@ -57,7 +66,11 @@ impl Recovered {
     }
 
     /// The splits of all sources, spread over the shards.
-    pub(crate) fn assign_splits(&self, plan: &FlowPlan, shard_count: usize) -> Vec<Vec<AssignedSplit>> {
+    pub(crate) fn assign_splits(
+        &self,
+        plan: &FlowPlan,
+        shard_count: usize,
+    ) -> Vec<Vec<AssignedSplit>> {
         let mut shards: Vec<Vec<AssignedSplit>> = (0..shard_count).map(|_| Vec::new()).collect();
         for source in &plan.sources {
             let restored = self.manifest.as_ref().and_then(|manifest| {
@@ -112,7 +125,10 @@ pub(crate) fn recover(
     let names = storage.list()?;
     let next_epoch = names.iter().filter_map(|name| names::epoch_of(name)).max();
     let next_epoch = next_epoch.unwrap_or(0) + 1;
-    let mut checkpoints: Vec<u64> = names.iter().filter_map(|n| names::checkpoint_of(n)).collect();
+    let mut checkpoints: Vec<u64> = names
+        .iter()
+        .filter_map(|n| names::checkpoint_of(n))
+        .collect();
     checkpoints.sort_unstable();
     if checkpoints.is_empty() {
         outlets.recover(0, None)?;
@@ -130,6 +146,9 @@ pub(crate) fn recover(
         });
     }
     let checkpoint = chosen.manifest.checkpoint;
+    // The crash may have come between a manifest's rename and its directory sync: nothing is committed on the
+    // word of a name that a power loss could still take.
+    storage.sync_directory()?;
     outlets.recover(checkpoint, Some(&chosen.manifest.sinks))?;
     let kept = older_manifests(storage, &checkpoints, &chosen.manifest);
     let ledger = Ledger::recovered(&kept, &chosen.manifest, identity.keep);
@@ -282,7 +301,11 @@ fn check_identity(
             u64::from(identity.key_group_count),
             u64::from(manifest.key_group_count),
         ),
-        ("hash function", u64::from(HASH_ID), u64::from(manifest.hash_id)),
+        (
+            "hash function",
+            u64::from(HASH_ID),
+            u64::from(manifest.hash_id),
+        ),
         ("hash seed", HASH_SEED, manifest.hash_seed),
         ("archive layout", archive_layout(), manifest.value_layout),
     ];
@@ -323,7 +346,11 @@ fn check_sources(manifest: &Manifest, plan: &FlowPlan) -> Result<(), Error> {
 }
 
 /// Manifests that are kept: those up to the restored one that still decode.
-fn older_manifests(storage: &dyn Storage, checkpoints: &[u64], restored: &Manifest) -> Vec<Manifest> {
+fn older_manifests(
+    storage: &dyn Storage,
+    checkpoints: &[u64],
+    restored: &Manifest,
+) -> Vec<Manifest> {
     let older = checkpoints.iter().filter(|c| **c < restored.checkpoint);
     let mut manifests: Vec<Manifest> = older
         .filter_map(|checkpoint| read_manifest(storage, *checkpoint).ok())

@@ -58,11 +58,7 @@ impl VerifiedImage {
     ///
     /// # Errors
     /// A short file or a wrong checksum.
-    pub(crate) fn read_page(
-        &self,
-        page_id: u32,
-        page: &mut [u8; PAGE_BYTES],
-    ) -> Result<(), Error> {
+    pub(crate) fn read_page(&self, page_id: u32, page: &mut [u8; PAGE_BYTES]) -> Result<(), Error> {
         if page_id >= self.address.page_count {
             return Ok(());
         }
@@ -130,15 +126,13 @@ pub(crate) fn read_segment(
     if offset == segment.length_bytes {
         return Ok(());
     }
-    Err(Error::Format(
-        frazil_state::format::FormatError::Corrupt {
-            file: segment.file.clone(),
-            offset,
-            what: "end of the last frame",
-            expected: segment.length_bytes.to_string(),
-            found: offset.to_string(),
-        },
-    ))
+    Err(Error::Format(frazil_state::format::FormatError::Corrupt {
+        file: segment.file.clone(),
+        offset,
+        what: "end of the last frame",
+        expected: segment.length_bytes.to_string(),
+        found: offset.to_string(),
+    }))
 }
 
 /// Restores all shards of a checkpoint.
@@ -166,15 +160,13 @@ pub(crate) fn restore_shards(
         read_segment(storage, segment, |offset, frame| {
             let shard = usize::from(frame.shard());
             let Some((restore, base_epoch)) = restores.get_mut(shard) else {
-                return Err(Error::Format(
-                    frazil_state::format::FormatError::Corrupt {
-                        file: segment.file.clone(),
-                        offset,
-                        what: "shard of a frame",
-                        expected: format!("below {}", configs.len()),
-                        found: shard.to_string(),
-                    },
-                ));
+                return Err(Error::Format(frazil_state::format::FormatError::Corrupt {
+                    file: segment.file.clone(),
+                    offset,
+                    what: "shard of a frame",
+                    expected: format!("below {}", configs.len()),
+                    found: shard.to_string(),
+                }));
             };
             if segment.epoch > *base_epoch {
                 for delta in frame.pages() {

@@ -9,21 +9,20 @@
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use frazil_io::storage::Storage;
-use frazil_state::format::{
-    ImageEntry, Manifest, SegmentEntry, ShardEntry, SinkEntry, SourceEntry, SplitEntry, encode,
-};
+use frazil_state::format::{Chunk, ImageEntry, encode};
 
 use super::assembly::Assembly;
 use super::coordinator::Notice;
 use super::fold::FoldJob;
 use super::ledger::Ledger;
 use super::names;
-use super::outlets::{Outlets, StagedRows};
+use super::outlets::{Outlets, SinkFailure, StagedRows};
 use super::phase::Drop as Dropped;
 use super::report::CheckpointReport;
+use super::template::ManifestTemplate;
 use crate::error::Error;
 use crate::shard::{FromWriter, JobControl, ShardLink, ToWriter};
 use crate::statistics::{CheckpointStatistics, nanos};
@@ -32,8 +31,8 @@ use crate::statistics::{CheckpointStatistics, nanos};
 const POLL_BUSY: Duration = Duration::from_millis(1);
 /// Pause otherwise; bounds how long rows and the end of the input lie unseen.
 const POLL_IDLE: Duration = Duration::from_millis(5);
-/// Pause before rows that a sink refused are offered again.
-const RETRY_ROWS: Duration = Duration::from_millis(100);
+/// Pause before rows or a commit that a sink refused are offered again.
+const RETRY: Duration = Duration::from_millis(100);
 
 /// From the coordinator (and the folder) to the writer.
 pub(crate) enum WriterCommand {
@@ -54,9 +53,7 @@ pub(crate) struct WriterParts {
     pub(crate) links: Vec<ShardLink>,
     pub(crate) outlets: Outlets,
     pub(crate) ledger: Ledger,
-    /// What is the same in every manifest of the job.
-    pub(crate) template: Manifest,
-    pub(crate) stage_count: usize,
+    pub(crate) template: ManifestTemplate,
     pub(crate) control: Arc<JobControl>,
     pub(crate) commands: Receiver<WriterCommand>,
     pub(crate) notices: Sender<Notice>,
@@ -71,6 +68,13 @@ pub(crate) struct Writer {
     /// Size of the last delta: what the next one reserves.
     last_delta_bytes: u64,
     rows_refused_at: Option<Instant>,
+    /// Newest epoch whose `Begin` was obeyed.
+    begun: u64,
+    /// A durable checkpoint whose output is not all committed.
+    uncommitted: Option<CheckpointReport>,
+    commit_failed_at: Option<Instant>,
+    /// The coordinator said that the job is over.
+    exiting: bool,
 }
 
 impl Writer {
@@ -80,32 +84,39 @@ impl Writer {
             assembly: None,
             last_delta_bytes: 0,
             rows_refused_at: None,
+            begun: 0,
+            uncommitted: None,
+            commit_failed_at: None,
+            exiting: false,
         }
     }
 
     /// Runs until the job is over.
     pub(crate) fn run(mut self) {
+        let _notice = PanicNotice(self.parts.notices.clone());
         if let Err(error) = self.serve() {
             let _ = self.parts.notices.send(Notice::Fatal(Box::new(error)));
         }
     }
 
     fn serve(&mut self) -> Result<(), Error> {
-        loop {
+        while !self.exiting {
             let worked = self.drain_links()?;
             self.retry_rows()?;
             self.complete()?;
+            self.retry_commit()?;
             let pause = if worked || self.assembly.is_some() {
                 POLL_BUSY
             } else {
                 POLL_IDLE
             };
             match self.parts.commands.recv_timeout(pause) {
-                Ok(WriterCommand::Exit) | Err(RecvTimeoutError::Disconnected) => return Ok(()),
                 Ok(command) => self.obey(command),
                 Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => self.exiting = true,
             }
         }
+        Ok(())
     }
 
     fn obey(&mut self, command: WriterCommand) {
@@ -113,15 +124,31 @@ impl Writer {
             WriterCommand::Begin { epoch, last } => {
                 let shard_count = self.parts.links.len();
                 self.assembly = Some(Assembly::new(epoch, last, shard_count));
+                self.begun = epoch;
             }
             WriterCommand::GiveUp { epoch } => {
-                if self.assembly.as_ref().is_some_and(|a| a.epoch == epoch) {
+                if self.is_assembling(epoch) {
                     self.drop_checkpoint(Dropped::Failed, "it took longer than its timeout".into());
                 }
             }
             WriterCommand::Folded(result) => self.folded(*result),
-            WriterCommand::Exit => unreachable!("handled by the loop"),
+            WriterCommand::Exit => self.exiting = true,
         }
+    }
+
+    /// Obeys commands until the `Begin` of an epoch that a shard's message names. It is in the channel
+    /// already: the coordinator sends it before shards can see the request.
+    fn catch_up(&mut self, epoch: u64) {
+        while self.begun < epoch && !self.exiting {
+            match self.parts.commands.recv() {
+                Ok(command) => self.obey(command),
+                Err(_) => self.exiting = true,
+            }
+        }
+    }
+
+    fn is_assembling(&self, epoch: u64) -> bool {
+        self.assembly.as_ref().is_some_and(|a| a.epoch == epoch)
     }
 
     fn folded(&mut self, result: Result<Vec<ImageEntry>, Error>) {
@@ -150,9 +177,13 @@ impl Writer {
     fn drain_links(&mut self) -> Result<bool, Error> {
         let mut worked = false;
         for shard in 0..self.parts.links.len() {
-            while let Ok(message) = self.parts.links[shard].from_shard.pop() {
-                worked = true;
-                self.take(shard, message)?;
+            // What lies there now and no more: a shard that refills its ring as fast as it drains must
+            // not keep commands and other shards waiting.
+            for _ in 0..self.parts.links[shard].from_shard.slots() {
+                if let Ok(message) = self.parts.links[shard].from_shard.pop() {
+                    worked = true;
+                    self.take(shard, message)?;
+                }
             }
         }
         Ok(worked)
@@ -160,7 +191,10 @@ impl Writer {
 
     fn take(&mut self, shard: usize, message: ToWriter) -> Result<(), Error> {
         match message {
-            ToWriter::Chunk { epoch, chunk } => self.take_chunk(shard, epoch, chunk),
+            ToWriter::Chunk { epoch, chunk } => {
+                self.catch_up(epoch);
+                self.take_chunk(shard, epoch, chunk);
+            }
             ToWriter::Rows { sink, epoch, rows } => {
                 let staged = self.parts.outlets.stage(StagedRows {
                     shard,
@@ -171,12 +205,14 @@ impl Writer {
                 self.give_rows_back(staged);
             }
             ToWriter::Snapshot(report) => {
+                self.catch_up(report.epoch);
                 if let Some(assembly) = self.assembly.as_mut().filter(|a| a.epoch == report.epoch) {
                     assembly.reports[shard] = Some(*report);
                 }
             }
             ToWriter::Declined { epoch } => {
-                if self.assembly.as_ref().is_some_and(|a| a.epoch == epoch) {
+                self.catch_up(epoch);
+                if self.is_assembling(epoch) {
                     let reason = format!("shard {shard} ran out of staging memory");
                     self.drop_checkpoint(Dropped::Declined, reason);
                 }
@@ -187,7 +223,7 @@ impl Writer {
         Ok(())
     }
 
-    fn take_chunk(&mut self, shard: usize, epoch: u64, mut chunk: frazil_state::format::Chunk) {
+    fn take_chunk(&mut self, shard: usize, epoch: u64, mut chunk: Chunk) {
         let expected_bytes = self.last_delta_bytes + self.last_delta_bytes / 4;
         let assembly = self.assembly.as_mut().filter(|a| a.epoch == epoch);
         let written = match (assembly, &self.parts.storage) {
@@ -215,7 +251,7 @@ impl Writer {
             return Ok(());
         }
         let refused_at = *self.rows_refused_at.get_or_insert_with(Instant::now);
-        if refused_at.elapsed() >= RETRY_ROWS {
+        if refused_at.elapsed() >= RETRY {
             self.rows_refused_at = None;
             let staged = self.parts.outlets.retry()?;
             self.give_rows_back(staged);
@@ -244,11 +280,11 @@ impl Writer {
     /// Makes the checkpoint durable once all shards have reported.
     fn complete(&mut self) -> Result<(), Error> {
         let ready = self.assembly.as_ref().is_some_and(Assembly::is_complete);
-        if !ready || self.parts.outlets.is_waiting() {
+        if !ready || self.parts.outlets.is_waiting() || self.uncommitted.is_some() {
             return Ok(());
         }
         match self.publish() {
-            Ok(report) => self.committed(report),
+            Ok(report) => self.durable(report),
             Err(PublishFailure::Dropped(reason)) => {
                 self.drop_checkpoint(Dropped::Failed, reason);
                 Ok(())
@@ -265,17 +301,20 @@ impl Writer {
             None => None,
         };
         let epoch = assembly.epoch;
-        let sinks = self.parts.outlets.pre_commit(epoch);
-        let sinks = sinks.map_err(|(error, fatal)| PublishFailure::of_sink(error, fatal))?;
+        let sinks = self.parts.outlets.pre_commit(epoch)?;
         let synced_at = Instant::now();
         let mut bytes = segment.as_ref().map_or(0, |segment| segment.length_bytes);
         if let Some(storage) = &self.parts.storage {
-            let manifest = self.manifest(segment, sinks);
+            let manifest = self
+                .parts
+                .template
+                .fill(assembly, &self.parts.ledger, segment, sinks);
             let archive = encode(&manifest);
             bytes += archive.len() as u64;
             if let Err(error) = storage.publish(&names::manifest(epoch), &archive) {
                 if error.is_undecided() {
                     self.parts.ledger.undecided(&manifest);
+                    assembly.keep();
                 }
                 return Err(PublishFailure::from(error));
             }
@@ -320,70 +359,12 @@ impl Writer {
         }
     }
 
-    fn manifest(&self, segment: Option<SegmentEntry>, sinks: Vec<SinkEntry>) -> Manifest {
-        let assembly = self.assembly.as_ref().expect("a checkpoint is published");
-        let reports = || assembly.reports.iter().flatten();
-        let shards = reports().zip(self.parts.ledger.images());
-        let mut segments = self.parts.ledger.segments().to_vec();
-        segments.extend(segment);
-        let mut finished_stages: Vec<u32> = reports()
-            .next()
-            .map(|report| report.finished_stages.clone())
-            .unwrap_or_default();
-        // A source stage ends on each shard in its own time; the others end on all shards or on none.
-        finished_stages.retain(|stage| reports().all(|r| r.finished_stages.contains(stage)));
-        Manifest {
-            checkpoint: assembly.epoch,
-            created_unix_ms: SystemTime::now()
-                .duration_since(SystemTime::UNIX_EPOCH)
-                .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(0)),
-            shards: shards
-                .map(|(report, image)| ShardEntry {
-                    page_count: report.page_count,
-                    image: image.clone(),
-                })
-                .collect(),
-            segments,
-            sources: self
-                .parts
-                .template
-                .sources
-                .iter()
-                .map(|source| self.positions_of(source))
-                .collect(),
-            finished: assembly.last && finished_stages.len() == self.parts.stage_count,
-            finished_stages,
-            sinks,
-            ..self.parts.template.clone()
-        }
-    }
-
-    fn positions_of(&self, source: &SourceEntry) -> SourceEntry {
-        let assembly = self.assembly.as_ref().expect("a checkpoint is published");
-        let positions = assembly.reports.iter().flatten();
-        let positions = positions.flat_map(|report| &report.positions);
-        let mut splits: Vec<SplitEntry> = positions
-            .filter(|position| position.operator == source.operator)
-            .map(|position| SplitEntry {
-                id: position.split_id,
-                description: position.description.clone(),
-                position: position.position.clone(),
-                finished: position.finished,
-            })
-            .collect();
-        splits.sort_unstable_by_key(|split| split.id);
-        SourceEntry {
-            finished: splits.iter().all(|split| split.finished),
-            splits,
-            ..source.clone()
-        }
-    }
-
-    fn committed(&mut self, mut report: CheckpointReport) -> Result<(), Error> {
+    /// The checkpoint is decided: shards learn it, sinks commit, older files go, and the chain may be folded.
+    fn durable(&mut self, report: CheckpointReport) -> Result<(), Error> {
         let assembly = self.assembly.take().expect("a checkpoint was published");
         self.parts.control.make_durable(assembly.epoch);
-        report.output_bytes = self.parts.outlets.commit(assembly.epoch)?;
-        self.notify(Notice::Durable(report));
+        self.uncommitted = Some(report);
+        self.retry_commit()?;
         let Some(storage) = self.parts.storage.clone() else {
             return Ok(());
         };
@@ -391,20 +372,66 @@ impl Writer {
             tracing::warn!(%error, "old checkpoint files could not be removed");
         }
         if self.parts.ledger.wants_fold() && !assembly.last {
-            self.parts.ledger.pin(assembly.epoch);
-            let page_counts = assembly.reports.iter().flatten().map(|r| r.page_count);
-            let images = self.parts.ledger.images().iter().cloned();
-            let job = FoldJob {
-                storage,
-                epoch: assembly.epoch,
-                shards: images.zip(page_counts).collect(),
-                segments: self.parts.ledger.segments().to_vec(),
-            };
-            if self.parts.folds.send(job).is_err() {
-                self.parts.ledger.unpin(None);
-            }
+            self.fold(storage, &assembly);
         }
         Ok(())
+    }
+
+    fn fold(&mut self, storage: Arc<dyn Storage>, assembly: &Assembly) {
+        self.parts.ledger.pin(assembly.epoch);
+        let page_counts = assembly.reports.iter().flatten().map(|r| r.page_count);
+        let images = self.parts.ledger.images().iter().cloned();
+        let job = FoldJob {
+            storage,
+            epoch: assembly.epoch,
+            shards: images.zip(page_counts).collect(),
+            segments: self.parts.ledger.segments().to_vec(),
+        };
+        if self.parts.folds.send(job).is_err() {
+            self.parts.ledger.unpin(None);
+        }
+    }
+
+    /// Commits the output of the durable checkpoint; again after a pause where a sink could not.
+    fn retry_commit(&mut self) -> Result<(), Error> {
+        let Some(report) = &mut self.uncommitted else {
+            return Ok(());
+        };
+        if self.commit_failed_at.is_some_and(|at| at.elapsed() < RETRY) {
+            return Ok(());
+        }
+        match self.parts.outlets.commit(report.checkpoint) {
+            Ok(output_bytes) => {
+                report.output_bytes = output_bytes;
+                self.commit_failed_at = None;
+                if let Some(report) = self.uncommitted.take() {
+                    self.notify(Notice::Durable(report));
+                }
+                Ok(())
+            }
+            Err(SinkFailure { error, fatal: true }) => Err(error),
+            Err(SinkFailure { error, .. }) => {
+                tracing::warn!(%error, "output of a durable checkpoint is not committed yet");
+                self.commit_failed_at = Some(Instant::now());
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Ends the job if the writer's thread unwinds (a sink's committer is user code): nobody else would notice.
+struct PanicNotice(Sender<Notice>);
+
+impl Drop for PanicNotice {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            // The thread's end carries the message.
+            let panicked = Error::HelperPanicked {
+                thread: "checkpoint writer",
+                message: "no message".to_owned(),
+            };
+            let _ = self.0.send(Notice::Fatal(Box::new(panicked)));
+        }
     }
 }
 
@@ -415,12 +442,11 @@ enum PublishFailure {
     Fatal(Box<Error>),
 }
 
-impl PublishFailure {
-    fn of_sink(error: Error, fatal: bool) -> Self {
-        if fatal {
-            Self::Fatal(Box::new(error))
-        } else {
-            Self::Dropped(error.to_string())
+impl From<SinkFailure> for PublishFailure {
+    fn from(failure: SinkFailure) -> Self {
+        match failure {
+            SinkFailure { error, fatal: true } => Self::Fatal(Box::new(error)),
+            SinkFailure { error, .. } => Self::Dropped(error.to_string()),
         }
     }
 }

@@ -130,7 +130,9 @@ fn collect(probe: &ShardProbe, total: &mut Statistics) {
 
 /// Histograms stay usable whatever a thread did that held the lock.
 fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    mutex
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 fn into_inner<T>(mutex: Mutex<T>) -> T {

@@ -1,5 +1,6 @@
 //! Starting a job: plan, recover, connect, spawn.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
@@ -15,8 +16,8 @@ use super::builder::Job;
 use super::handle::JobHandle;
 use super::shards::{Common, seeds, spawn_shards};
 use crate::checkpoint::{
-    Coordinator, CoordinatorParts, FoldJob, JobIdentity, Notice, Outlets, Recovered, Timing,
-    Writer, WriterCommand, WriterParts, recover,
+    Coordinator, CoordinatorParts, FoldJob, JobIdentity, ManifestTemplate, Notice, Outlets,
+    Recovered, Timing, Writer, WriterCommand, WriterParts, recover,
 };
 use crate::error::Error;
 use crate::flow::{Flow, FlowPlan};
@@ -42,7 +43,13 @@ where
     let (common, notices) = Common::new(job.cpus.len());
     let (links, shard_links) = links(&job);
     let persistent = prepared.storage.is_some();
-    let seeds = seeds(&job, &prepared.plan, &mut prepared.recovered, links, persistent);
+    let seeds = seeds(
+        &job,
+        &prepared.plan,
+        &mut prepared.recovered,
+        links,
+        persistent,
+    );
     let measured = Arc::new(Mutex::new(CheckpointStatistics::new()));
     let newest = Arc::new(Mutex::new(None));
     let report = prepared.recovered.report.take();
@@ -51,10 +58,20 @@ where
     let lock = prepared.lock.take();
     let verbs = prepared.plan.operators.clone();
     let stage_names = prepared.plan.stage_names.clone();
-    let rings = prepared.plan.connect(job.cpus.len(), job.tuning.ring_messages);
+    let rings = prepared
+        .plan
+        .connect(job.cpus.len(), job.tuning.ring_messages);
     // Helpers start before anything is pinned: children inherit a pin.
     let helpers = Helpers::start(&job, prepared, shard_links, &common, Arc::clone(&measured))?;
-    let spawned = spawn_shards(&job, driver.driver, &common, seeds, rings, verbs, Arc::new(build));
+    let spawned = spawn_shards(
+        &job,
+        driver.driver,
+        &common,
+        seeds,
+        rings,
+        verbs,
+        Arc::new(build),
+    );
     let probes = common.probes.clone();
     let coordinator = Coordinator::new(CoordinatorParts {
         timing: Timing {
@@ -107,7 +124,10 @@ fn prepare(job: &Job, build: &impl Fn(&Flow)) -> Result<Prepared, Error> {
     let storage = job.checkpoints.open()?;
     for source in plan.sources.iter().filter(|source| !source.replayable) {
         let name = &source.name;
-        tracing::warn!(name, "cannot be replayed: a crash loses what followed the last checkpoint");
+        tracing::warn!(
+            name,
+            "cannot be replayed: a crash loses what followed the last checkpoint"
+        );
     }
     let lock = match &storage {
         Some(storage) => Some(storage.lock()?),
@@ -213,8 +233,10 @@ impl Helpers {
         let (commands, inbox) = channel();
         let (folds, fold_inbox) = channel();
         let writer = Writer::new(WriterParts {
-            template: template(job, &prepared.plan),
-            stage_count: prepared.plan.stage_names.len(),
+            template: ManifestTemplate {
+                job: template(job, &prepared.plan),
+                stage_count: prepared.plan.stage_names.len(),
+            },
             storage: prepared.storage,
             links,
             outlets: prepared.outlets,
@@ -237,8 +259,13 @@ impl Helpers {
 /// Folds until the writer is gone.
 fn fold(jobs: &Receiver<FoldJob>, commands: &std::sync::mpsc::Sender<WriterCommand>) {
     while let Ok(job) = jobs.recv() {
-        let folded = WriterCommand::Folded(Box::new(job.run()));
-        if commands.send(folded).is_err() {
+        // A storage is user code: its panic fails the fold, not the folder.
+        let folded = catch_unwind(AssertUnwindSafe(|| job.run()));
+        let folded = folded.unwrap_or_else(|payload| Err(Error::panicked("folder", &*payload)));
+        if commands
+            .send(WriterCommand::Folded(Box::new(folded)))
+            .is_err()
+        {
             return;
         }
     }

@@ -30,7 +30,10 @@ impl JobControl {
     pub(crate) fn requested(&self) -> (u64, bool) {
         // Acquire: see `request`.
         let epoch = self.requested.load(Ordering::Acquire);
-        (epoch, epoch != 0 && self.last.load(Ordering::Relaxed) == epoch)
+        (
+            epoch,
+            epoch != 0 && self.last.load(Ordering::Relaxed) == epoch,
+        )
     }
 
     /// Gives up epoch `epoch`.

@@ -82,9 +82,7 @@ impl SnapshotCycle {
     #[inline]
     pub(crate) fn resumed(&mut self, statistics: &mut ShardStatistics) {
         if let Some(since) = self.pause_since.take() {
-            statistics
-                .freeze
-                .saturating_record(nanos(since.elapsed()));
+            statistics.freeze.saturating_record(nanos(since.elapsed()));
         }
     }
 
@@ -116,7 +114,11 @@ impl SnapshotCycle {
 
     fn try_freeze(&mut self, since: Instant, parts: &mut CycleParts<'_>) -> bool {
         let aligned = Instant::now();
-        if !parts.stages.iter().all(|stage| stage.is_aligned(self.epoch)) {
+        if !parts
+            .stages
+            .iter()
+            .all(|stage| stage.is_aligned(self.epoch))
+        {
             return false;
         }
         if parts.control.is_aborted(self.epoch) {

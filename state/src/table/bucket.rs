@@ -81,7 +81,11 @@ impl<'a> Bucket<'a> {
 
     #[inline]
     pub(crate) fn groups(&self) -> usize {
-        usize::from(self.page.u8_at(GROUPS_AT))
+        // Where the geometry knows, the header line need not be loaded.
+        match &self.geometry.fixed {
+            Some(fixed) => fixed.groups,
+            None => usize::from(self.page.u8_at(GROUPS_AT)),
+        }
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -343,19 +347,13 @@ pub(crate) fn groups_for_first(geometry: &Geometry, key_bytes: usize, value_byte
 pub(crate) fn groups_for_half(bucket: Bucket<'_>) -> usize {
     let live_bytes = PAGE_BYTES - bucket.heap_start() - bucket.garbage_bytes();
     // All records may land in one half, which must hold them beside its arrays; the present number of groups does.
-    let groups_max = (PAGE_BYTES - BUCKET_HEADER_BYTES - live_bytes)
-        / (GROUP_SLOTS * (1 + OFFSET_BYTES));
+    let groups_max =
+        (PAGE_BYTES - BUCKET_HEADER_BYTES - live_bytes) / (GROUP_SLOTS * (1 + OFFSET_BYTES));
     groups_for(bucket.count(), live_bytes).min(groups_max)
 }
 
 /// Writes everything of a record but its value; the caller has marked `spot.mask()`.
-pub(crate) fn insert(
-    page: &mut Page,
-    geometry: &Geometry,
-    spot: &Spot,
-    hash: KeyHash,
-    key: &[u8],
-) {
+pub(crate) fn insert(page: &mut Page, geometry: &Geometry, spot: &Spot, hash: KeyHash, key: &[u8]) {
     let bucket = Bucket { page, geometry };
     let (count, deleted) = (bucket.count(), bucket.deleted_count());
     let offset_at = bucket.offset_at(spot.slot);

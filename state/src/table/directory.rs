@@ -1,7 +1,8 @@
 //! From a key group and a path to a bucket page: a trie over the hash bits behind the group.
 //!
-//! A root (16 bytes: reference `u32`, zero `u32`, records `u64`) refers to nothing (0), to a bucket, or to a directory page
+//! A root (16 bytes: reference `u32`, depth `u32`, records `u64`) refers to nothing (0), to a bucket, or to a directory page
 //! (bit 31 set). A directory page has `2^depth` references to buckets or nodes, depth 1 to 9, and doubles inside its page.
+//! The depth stands in the root, so that a lookup reads one line of the directory page and no more.
 //! Below depth 9 hang nodes: one line with 16 references for the next four bits, addressed by page and line (bit 31
 //! set, page in bits 6..31, line in bits 0..6). Every reference is a `u32`; a bucket's depth says how many of the
 //! references around it are its own.
@@ -9,7 +10,6 @@
 //! | page | offset | size | field |
 //! |---|---|---|---|
 //! | roots | 64 | 16 each | roots of [`ROOTS_PER_PAGE`] groups; pages of one table are consecutive |
-//! | directory | 1 | 1 | depth |
 //! | directory | 64 | 4 each | references |
 //! | nodes | 4 | 4 | lines in use, line 0 included |
 //! | nodes | 64 | 64 each | nodes |
@@ -25,7 +25,7 @@ const ROOT_COUNT_AT: usize = 8;
 pub(crate) const ROOTS_PER_PAGE: u32 = 252;
 const _: () = assert!(ENTRIES_AT + ROOTS_PER_PAGE as usize * ROOT_BYTES <= PAGE_BYTES);
 
-const DEPTH_AT: usize = 1;
+const ROOT_DEPTH_AT: usize = 4;
 const DIRECTORY_DEPTH_MAX: u32 = 9;
 const _: () = assert!(ENTRIES_AT + (4 << DIRECTORY_DEPTH_MAX) <= PAGE_BYTES);
 
@@ -97,7 +97,7 @@ pub(crate) fn locate(arena: &Arena, roots_first: PageId, group: u32, path: u64) 
         });
     }
     let directory = PageId(root & !INDIRECT);
-    let depth = u32::from(arena.page(directory).u8_at(DEPTH_AT));
+    let depth = arena.page(page).u32_at(at + ROOT_DEPTH_AT);
     let mut parent = Parent::Directory(directory);
     let mut resolved = depth;
     let mut reference = arena
@@ -124,7 +124,10 @@ pub(crate) fn locate(arena: &Arena, roots_first: PageId, group: u32, path: u64) 
 
 /// `count` bits of the path after the first `skip`.
 #[inline]
-#[expect(clippy::cast_possible_truncation, reason = "at most nine bits are left")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "at most nine bits are left"
+)]
 fn top_bits(path: u64, skip: u32, count: u32) -> usize {
     ((path << skip) >> (64 - count)) as usize
 }
@@ -139,6 +142,7 @@ fn node_at(reference: u32) -> (PageId, usize) {
 pub(crate) fn set_root(arena: &mut Arena, roots_first: PageId, group: u32, bucket: PageId) {
     let (page, at) = root_at(roots_first, group);
     arena.write(page, at, &bucket.0.to_le_bytes());
+    arena.raise_directory_version();
 }
 
 /// Makes room below `place` so that its bucket, of depth `depth`, can have two references: afterwards the bucket's parent
@@ -157,7 +161,6 @@ pub(crate) fn deepen(
     match place.parent {
         Parent::Root => {
             let directory = arena.allocate(PageKind::Directory)?;
-            arena.write(directory, DEPTH_AT, &[1]);
             for entry in 0..2 {
                 arena.write(
                     directory,
@@ -167,9 +170,13 @@ pub(crate) fn deepen(
             }
             let (page, at) = root_at(roots_first, group);
             arena.write(page, at, &(directory.0 | INDIRECT).to_le_bytes());
+            arena.write(page, at + ROOT_DEPTH_AT, &1u32.to_le_bytes());
         }
         Parent::Directory(directory) if place.resolved < DIRECTORY_DEPTH_MAX => {
             double(arena, directory, place.resolved);
+            let (page, at) = root_at(roots_first, group);
+            let depth = place.resolved + 1;
+            arena.write(page, at + ROOT_DEPTH_AT, &depth.to_le_bytes());
         }
         Parent::Directory(directory) => {
             let at = ENTRIES_AT + 4 * top_bits(path, 0, place.resolved);
@@ -199,16 +206,10 @@ fn double(arena: &mut Arena, directory: PageId, depth: u32) {
         bytes[8 * entry..8 * entry + 4].copy_from_slice(&reference);
         bytes[8 * entry + 4..8 * entry + 8].copy_from_slice(&reference);
     }
-    let depth = u8::try_from(depth + 1).expect("at most 9");
-    arena.write(directory, DEPTH_AT, &[depth]);
 }
 
 /// A node whose 16 references all lead to `bucket`; the result is a reference to it.
-fn new_node(
-    arena: &mut Arena,
-    bucket: PageId,
-    nodes_page: &mut PageId,
-) -> Result<u32, StateError> {
+fn new_node(arena: &mut Arena, bucket: PageId, nodes_page: &mut PageId) -> Result<u32, StateError> {
     let mut used = match *nodes_page {
         PageId::SUPERBLOCK => LINES_PER_PAGE,
         page => arena.page(page).u32_at(NODE_LINES_USED_AT) as usize,
@@ -251,6 +252,7 @@ pub(crate) fn split_references(
     for entry in bytes.chunks_exact_mut(4) {
         entry.copy_from_slice(&sibling.0.to_le_bytes());
     }
+    arena.raise_directory_version();
 }
 
 /// Visits every bucket that a group refers to, once for each reference, and every page of its directory.
@@ -273,7 +275,7 @@ pub(crate) fn check_group(
         return visit(PageId(root), 0, 0);
     }
     let directory = checked(arena, root & !INDIRECT, PageKind::Directory)?;
-    let depth = u32::from(arena.page(directory).u8_at(DEPTH_AT));
+    let depth = arena.page(page).u32_at(at + ROOT_DEPTH_AT);
     if !(1..=DIRECTORY_DEPTH_MAX).contains(&depth) {
         return Err(StateError::Damaged {
             page: directory.0,

@@ -78,9 +78,7 @@ impl Geometry {
     #[inline]
     pub(crate) fn likely_tags_at(&self, hash: KeyHash) -> usize {
         match &self.fixed {
-            Some(fixed) => {
-                BUCKET_HEADER_BYTES + tags::home_group(hash, fixed.groups) * GROUP_SLOTS
-            }
+            Some(fixed) => BUCKET_HEADER_BYTES + tags::home_group(hash, fixed.groups) * GROUP_SLOTS,
             None => 0,
         }
     }

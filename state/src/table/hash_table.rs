@@ -6,6 +6,7 @@
 use super::bucket::{self, Bucket, Fit, Spot};
 use super::directory::{self, Parent, Place};
 use super::geometry::{Geometry, RECORD_BYTES_MAX};
+use super::hints::Hints;
 use crate::arena::Arena;
 use crate::catalog::{self, TableIndex, TypeIdentity};
 use crate::error::StateError;
@@ -28,12 +29,13 @@ pub(crate) struct OwnedGroups {
 }
 
 /// A table's place and shape, decoded from its descriptor.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct HashTable {
     index: TableIndex,
     pub(crate) roots: PageId,
     pub(crate) owned: OwnedGroups,
     pub(crate) geometry: Geometry,
+    hints: Hints,
 }
 
 /// A record that exists.
@@ -55,6 +57,7 @@ impl HashTable {
             roots: catalog::roots(arena, index),
             owned,
             geometry: catalog::geometry(arena, index)?,
+            hints: Hints::new(),
         })
     }
 
@@ -109,6 +112,8 @@ impl HashTable {
             for (page, hash) in pages.iter_mut().zip(block) {
                 if let Some(place) = self.locate(arena, *hash) {
                     *page = place.bucket;
+                    self.hints
+                        .note(*hash, place.bucket, arena.directory_version());
                     arena.prefetch(place.bucket, self.geometry.likely_tags_at(*hash));
                 }
             }
@@ -125,7 +130,10 @@ impl HashTable {
     /// Finds a key.
     #[inline]
     pub(crate) fn find(&self, arena: &Arena, hash: KeyHash, key: &[u8]) -> Option<Found> {
-        let mut page = self.locate(arena, hash)?.bucket;
+        let mut page = match self.hints.bucket(hash, arena.directory_version()) {
+            Some(bucket) => bucket,
+            None => self.locate(arena, hash)?.bucket,
+        };
         loop {
             let bucket = self.bucket(arena, page);
             if let Some(slot) = bucket.find(hash, key) {
@@ -154,7 +162,12 @@ impl HashTable {
         Ok(&mut arena.pages[page.index()].0[spot.value_at()..spot.value_at() + value_bytes])
     }
 
-    fn check_lengths(&self, arena: &Arena, key: &[u8], value_bytes: usize) -> Result<(), StateError> {
+    fn check_lengths(
+        &self,
+        arena: &Arena,
+        key: &[u8],
+        value_bytes: usize,
+    ) -> Result<(), StateError> {
         if key.len() > KEY_BYTES_MAX {
             return Err(StateError::KeyTooLong {
                 found_bytes: key.len(),

@@ -4,6 +4,7 @@ mod bucket;
 mod directory;
 mod geometry;
 mod hash_table;
+mod hints;
 mod scan;
 mod tags;
 mod value_table;

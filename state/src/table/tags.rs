@@ -17,7 +17,10 @@ const RECORD: u8 = 0x80;
 
 /// Tag of a record: the seven low hash bits.
 #[inline]
-#[expect(clippy::cast_possible_truncation, reason = "the low seven bits are meant")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the low seven bits are meant"
+)]
 pub(crate) fn tag_of(hash: KeyHash) -> u8 {
     RECORD | (hash.0 as u8)
 }
@@ -38,7 +41,10 @@ pub(crate) fn is_record(tag: u8) -> bool {
 ///
 /// A plain loop was tried first: the compiler turns it into a chain of shuffles, four times the work.
 #[inline]
-#[expect(clippy::cast_possible_truncation, reason = "sixteen lanes give sixteen bits")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "sixteen lanes give sixteen bits"
+)]
 pub(crate) fn matches(tags: &[u8; GROUP_SLOTS], tag: u8) -> u16 {
     u8x16::new(*tags).simd_eq(u8x16::splat(tag)).to_bitmask() as u16
 }

@@ -29,7 +29,8 @@ use crate::value::{self, Value};
 #[derive(Debug)]
 pub struct ValueTable<K: ?Sized, V> {
     table: HashTable,
-    types: PhantomData<(fn(&K), V)>,
+    key: PhantomData<fn(&K)>,
+    value: PhantomData<V>,
 }
 
 impl<K: Key + ?Sized, V: Value> ValueTable<K, V> {
@@ -57,7 +58,8 @@ impl<K: Key + ?Sized, V: Value> ValueTable<K, V> {
         };
         Ok(Self {
             table,
-            types: PhantomData,
+            key: PhantomData,
+            value: PhantomData,
         })
     }
 
@@ -134,6 +136,9 @@ impl<K: Key + ?Sized, V: Value> ValueTable<K, V> {
                 self.insert_bytes(store, hash, key, &value)?;
                 return Ok(result);
             };
+            if value::fixed_bytes::<V>().is_some() {
+                return self.update_in_place(store, found, update);
+            }
             let arena = store.arena();
             let range = self.table.bucket(arena, found.page).value_range(found.slot);
             let stored = &arena.page(found.page).0[range];
@@ -143,6 +148,33 @@ impl<K: Key + ?Sized, V: Value> ValueTable<K, V> {
             self.replace(store, hash, key, found, &value)?;
             Ok(result)
         })
+    }
+
+    #[inline]
+    fn update_in_place<T>(
+        &self,
+        store: &mut Store,
+        found: Found,
+        update: impl FnOnce(&mut V) -> T,
+    ) -> Result<T, StateError> {
+        let slot = self.value_mut(store, found);
+        let changed = value::unarchive::<V>(slot).and_then(|mut value| {
+            let result = update(&mut value);
+            value::archive(&value, slot)?;
+            Ok(result)
+        });
+        changed.map_err(|error| self.invalid(store, &error))
+    }
+
+    /// The bytes of a value of fixed length, marked as changed.
+    #[inline]
+    fn value_mut<'a>(&self, store: &'a mut Store, found: Found) -> &'a mut [u8] {
+        let arena = store.arena_mut();
+        let range = self.table.bucket(arena, found.page).value_range(found.slot);
+        if range.is_empty() {
+            return &mut [];
+        }
+        arena.bytes_mut(found.page, range.start, range.len())
     }
 
     /// Sets the value of a key.
@@ -217,17 +249,15 @@ impl<K: Key + ?Sized, V: Value> ValueTable<K, V> {
         found: Found,
         value: &V,
     ) -> Result<(), StateError> {
-        let arena = store.arena();
-        let range = self.table.bucket(arena, found.page).value_range(found.slot);
         if value::fixed_bytes::<V>().is_some() {
-            let slot = store
-                .arena_mut()
-                .bytes_mut(found.page, range.start, range.len());
-            return match value::archive(value, slot) {
+            let archived = value::archive(value, self.value_mut(store, found));
+            return match archived {
                 Ok(_) => Ok(()),
                 Err(error) => Err(self.not_archived(store, &error)),
             };
         }
+        let arena = store.arena();
+        let range = self.table.bucket(arena, found.page).value_range(found.slot);
         let bytes = self.archive_aside(store, value)?;
         let (arena, scratch) = store.arena_and_scratch();
         if bytes == range.len() {

@@ -105,7 +105,10 @@ fn plan_lists_everything_in_call_order() {
         sinks.iter().map(|it| it.operator).collect::<Vec<_>>(),
         [2, 7]
     );
-    assert_eq!((tables, stage_names.len()), (vec![String::from("count")], 3));
+    assert_eq!(
+        (tables, stage_names.len()),
+        (vec![String::from("count")], 3)
+    );
 }
 
 #[test]
