@@ -4,31 +4,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use frazil::DriverChoice;
-use frazil_io::storage::{MemoryStorage, Storage};
-use frazil_tests::{WordCount, committed_rows, reference_rows, text};
+use frazil_io::storage::MemoryStorage;
+use frazil_tests::{WordCount, committed_rows, input_file, reference_rows, text};
 
-fn word_count(directory: &tempfile::TempDir, text: &str) -> WordCount {
-    let input = directory.path().join("input.txt");
-    std::fs::write(&input, text).expect("input can be written");
+fn word_count(input: &std::path::Path) -> WordCount {
     WordCount {
-        input,
-        rounds: 3,
-        shards: 1,
-        checkpoints: Arc::new(MemoryStorage::new()),
         output: Arc::new(MemoryStorage::new()),
         interval: Some(Duration::from_millis(5)),
-        driver: DriverChoice::Thread,
         tuning: frazil::Tuning::default(),
+        ..WordCount::new(input, Arc::new(MemoryStorage::new()))
     }
 }
 
 #[test]
 fn a_whole_run_commits_every_row_once_on_any_number_of_shards_and_driver() {
     let text = text(20_000, 3000);
+    let (_folder, input) = input_file(&text);
     for shards in 1..=4 {
         for driver in [DriverChoice::Thread, DriverChoice::Auto] {
-            let directory = tempfile::tempdir().expect("temporary directory");
-            let mut run = word_count(&directory, &text);
+            let mut run = word_count(&input);
             run.shards = shards;
             run.driver = driver;
             run.start().expect("starts").wait().expect("ends well");
@@ -43,8 +37,8 @@ fn a_whole_run_commits_every_row_once_on_any_number_of_shards_and_driver() {
 #[test]
 fn a_stopped_job_goes_on_where_it_stopped() {
     let text = text(50_000, 2000);
-    let directory = tempfile::tempdir().expect("temporary directory");
-    let mut run = word_count(&directory, &text);
+    let (_folder, input) = input_file(&text);
+    let mut run = word_count(&input);
     run.shards = 2;
     run.rounds = 20;
     let mut stops = 0;
@@ -61,5 +55,4 @@ fn a_stopped_job_goes_on_where_it_stopped() {
         }
     }
     assert!(committed_rows(&*run.output) == reference_rows(&text, run.rounds));
-    let _: &dyn Storage = &*run.output;
 }

@@ -1,6 +1,7 @@
 //! The command line.
 
 use crate::exit::Exit;
+use crate::limits::LimitsArguments;
 use crate::workspace;
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -44,6 +45,8 @@ pub enum Command {
     /// status 0. Then the same work is measured with checkpoints off and on.
     #[command(after_help = EXIT_STATUS)]
     Demo(DemoArguments),
+    /// Measure the floor of this machine: hiccups, memory, checksums, core to core, disk
+    Limits(LimitsArguments),
     /// The child process of `demo`
     #[command(hide = true)]
     DemoChild {
@@ -86,6 +89,9 @@ pub struct DemoArguments {
     /// Shorter and less exact
     #[arg(long)]
     pub quick: bool,
+    /// Only count and check; do not measure what checkpoints cost
+    #[arg(long)]
+    pub skip_overhead: bool,
 }
 
 /// What drives the shards.

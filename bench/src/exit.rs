@@ -1,5 +1,6 @@
 //! What the exit status says.
 
+use frazil::{Error, FlowError, IoError};
 use std::process::{ExitCode, Termination};
 
 /// How a command ended; its number is the exit status of the process.
@@ -26,6 +27,26 @@ impl Exit {
     }
 }
 
+impl From<&Error> for Exit {
+    /// What the failure of a job says about input, stored data and machine.
+    fn from(error: &Error) -> Self {
+        match error {
+            Error::Flow(FlowError::Source { .. })
+            | Error::Setting { .. }
+            | Error::OtherJob { .. }
+            | Error::OtherFlow { .. }
+            | Error::ShardCount { .. } => Self::BadConfiguration,
+            Error::Format(_) | Error::NoWholeCheckpoint { .. } | Error::FallBack { .. } => {
+                Self::Corrupt
+            }
+            Error::Io(IoError::DriverUnavailable { .. } | IoError::Thread { .. }) => {
+                Self::UnfitEnvironment
+            }
+            _ => Self::Failed,
+        }
+    }
+}
+
 impl Termination for Exit {
     fn report(self) -> ExitCode {
         ExitCode::from(self.status())
@@ -46,5 +67,20 @@ mod tests {
             Exit::UnfitEnvironment,
         ];
         assert_eq!(all.map(Exit::status), [0, 1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn failures_of_a_job_have_their_status() {
+        let unfit = Error::Io(IoError::DriverUnavailable {
+            driver: "glommio",
+            reason: "io_uring is blocked".to_owned(),
+        });
+        assert_eq!(Exit::from(&unfit), Exit::UnfitEnvironment);
+        let corrupt = Error::NoWholeCheckpoint {
+            location: "checkpoints".to_owned(),
+            reasons: Vec::new(),
+        };
+        assert_eq!(Exit::from(&corrupt), Exit::Corrupt);
+        assert_eq!(Exit::from(&Error::Ended), Exit::Failed);
     }
 }

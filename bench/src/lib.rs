@@ -12,12 +12,20 @@
 //! | [`identifiers`] | what is counted |
 //! | [`mod@reference`] | the independent count, and the comparison with committed rows |
 //! | [`committed_rows`] | reading the rows that a sink committed |
+//! | [`job`] | the job that is run and measured |
 //! | [`child`] | a child process that talks in lines and can be killed at a chosen moment |
-//! | [`demo`] | the main job |
+//! | [`demo`] | the main job with its kill, in two processes |
+//! | [`overhead`] | what checkpoints cost |
+//! | [`work_folder`] | the folders of one run |
 //! | [`progress`] | the progress line |
 //! | [`text`] | units, percentiles, bars |
 //! | [`machine`] | facts about the machine |
 //! | [`result`] | the JSON result |
+//! | [`probe`] | CPU time, faults, memory and hiccups of this process and machine |
+//! | [`limits`] | the floor of this machine |
+//! | [`pairs`] | two sides measured in turn |
+//! | [`files`] | `.hgrm` and `.hlog` |
+//! | [`measure_error`] | why something could not be measured |
 
 pub mod child;
 pub mod cli;
@@ -25,10 +33,18 @@ pub mod committed_rows;
 pub mod corpus;
 pub mod demo;
 pub mod exit;
+pub mod files;
 pub mod identifiers;
+pub mod limits;
+pub mod job;
 pub mod machine;
+pub mod measure_error;
+pub mod pairs;
+pub mod probe;
+pub mod overhead;
 pub mod progress;
 pub mod reference;
 pub mod result;
 pub mod text;
+pub mod work_folder;
 pub mod workspace;

@@ -1,6 +1,6 @@
 //! The progress line on standard error: a bar on a terminal, else a plain line every two seconds.
 
-use crate::text::units::{Unit, per_second};
+use crate::text::units::{Unit, duration, per_second};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::{Deserialize, Serialize};
 use std::io::{self, IsTerminal, Write};
@@ -102,8 +102,13 @@ impl Progress {
     }
 }
 
+/// Writes one line to standard error, where no progress is shown.
+pub fn note(line: &str) {
+    write_line(&mut io::stderr(), line);
+}
+
 /// A closed standard error must not end the job.
-fn write_line(out: &mut Box<dyn Write>, line: &str) {
+fn write_line(out: &mut impl Write, line: &str) {
     drop(writeln!(out, "{line}"));
 }
 
@@ -111,21 +116,17 @@ fn describe(sample: &ProgressSample, bytes_total: u64) -> String {
     let checkpoint = match sample.checkpoint_number {
         Some(number) => format!(
             "checkpoint {number}: {} old, {}",
-            age(sample.checkpoint_age),
+            duration(sample.checkpoint_age),
             Unit::Bytes.text(sample.checkpoint_bytes)
         ),
         None => "no checkpoint yet".to_owned(),
     };
     format!(
         "{} of {}, {}, {checkpoint}",
-        Unit::Bytes.text(sample.bytes_done),
+        Unit::Bytes.text(sample.bytes_done.min(bytes_total)),
         Unit::Bytes.text(bytes_total),
         per_second(sample.records_per_second, "records"),
     )
-}
-
-fn age(duration: Duration) -> String {
-    Unit::Nanoseconds.text(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]

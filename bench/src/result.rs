@@ -140,13 +140,22 @@ impl CommandResult {
     ///
     /// [`WriteError`] naming the file.
     pub fn write(&self, path: &Path) -> Result<(), WriteError> {
-        let mut text = serde_json::to_vec_pretty(self).expect("every field has a JSON form");
-        text.push(b'\n');
-        replace(path, &text).map_err(|source| WriteError {
-            path: path.to_path_buf(),
-            source,
-        })
+        write_json(path, self)
     }
+}
+
+/// Writes `result` to `path` so that a reader finds the old file or the new one, never a part.
+///
+/// # Errors
+///
+/// [`WriteError`] naming the file.
+pub fn write_json(path: &Path, result: &impl Serialize) -> Result<(), WriteError> {
+    let mut text = serde_json::to_vec_pretty(result).expect("every field has a JSON form");
+    text.push(b'\n');
+    replace(path, &text).map_err(|source| WriteError {
+        path: path.to_path_buf(),
+        source,
+    })
 }
 
 impl OverheadResult {

@@ -1,7 +1,11 @@
-//! What the tests share: a job that counts words, its reference, and its committed output.
+//! What the tests share: jobs, their references, their committed output, and a disk that fails on plan.
 
 mod committed;
+mod mortal_storage;
+mod two_exchanges;
 mod word_count;
 
-pub use committed::committed_rows;
-pub use word_count::{WordCount, reference_rows, text};
+pub use committed::{assert_nothing_early, committed_rows};
+pub use mortal_storage::MortalStorage;
+pub use two_exchanges::TwoExchanges;
+pub use word_count::{WordCount, input_file, reference_rows, text};

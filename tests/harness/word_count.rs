@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use frazil::storage::Storage;
 use frazil::{
-    Checkpoints, Cores, CsvFiles, DriverChoice, Error, Flow, Job, JobHandle, TextFiles, Tuning,
+    Checkpoints, Cores, CsvFiles, DriverChoice, Error, Flow, Job, JobHandle, StagingSize, TextFiles,
+    Tuning,
 };
 
 /// Settings of one run.
@@ -25,6 +26,8 @@ pub struct WordCount {
     pub output: Arc<dyn Storage>,
     /// Time between checkpoints; `None` = only when asked.
     pub interval: Option<Duration>,
+    /// Checkpoints to keep.
+    pub keep: usize,
     /// What drives the shards.
     pub driver: DriverChoice,
     /// Sizes of rings and pools.
@@ -32,6 +35,58 @@ pub struct WordCount {
 }
 
 impl WordCount {
+    /// Counts `input` three times over on one shard driven by a plain thread, with checkpoints and
+    /// rows in `storage`, and checkpoints only when asked.
+    #[must_use]
+    pub fn new(input: impl Into<PathBuf>, storage: Arc<dyn Storage>) -> Self {
+        Self {
+            input: input.into(),
+            rounds: 3,
+            shards: 1,
+            checkpoints: Arc::clone(&storage),
+            output: storage,
+            interval: None,
+            keep: 3,
+            driver: DriverChoice::Thread,
+            tuning: Tuning {
+                staging: StagingSize {
+                    chunk_count: 8,
+                    chunk_bytes: 64 << 10,
+                },
+                row_buffers: 4,
+                ..Tuning::default()
+            },
+        }
+    }
+
+    /// The same job on another disk.
+    #[must_use]
+    pub fn on(&self, storage: Arc<dyn Storage>) -> Self {
+        Self {
+            checkpoints: Arc::clone(&storage),
+            output: storage,
+            ..self.clone()
+        }
+    }
+
+    /// Starts the job and asks for one checkpoint after the other until it ends; gives the outcome
+    /// and the numbers of the checkpoints that were reported durable.
+    pub fn run(&self) -> (Result<(), Error>, Vec<u64>) {
+        let handle = match self.start() {
+            Ok(handle) => handle,
+            Err(error) => return (Err(error), Vec::new()),
+        };
+        let mut durable = Vec::new();
+        loop {
+            match handle.checkpoint() {
+                Ok(report) => durable.push(report.checkpoint),
+                Err(Error::CheckpointDropped { .. }) => {}
+                Err(_) => break,
+            }
+        }
+        (handle.wait().map(|_| ()), durable)
+    }
+
     /// Starts the job, fresh or from what the checkpoint storage holds.
     ///
     /// # Errors
@@ -43,7 +98,7 @@ impl WordCount {
         };
         let job = Job::builder("word-count")
             .cores(Cores::count(self.shards))
-            .checkpoints(checkpoints.storage(Arc::clone(&self.checkpoints)))
+            .checkpoints(checkpoints.keep(self.keep).storage(Arc::clone(&self.checkpoints)))
             .driver(self.driver)
             .state_bytes_per_shard(256 << 20)
             .tuning(self.tuning)
@@ -66,6 +121,18 @@ fn declare(flow: &Flow, input: &PathBuf, rounds: u64, output: &Arc<dyn Storage>)
         .emit_when(|_word, count| count.is_power_of_two())
         .emit_at_end()
         .sink(CsvFiles::new("out").storage(Arc::clone(output)));
+}
+
+/// A file with `text` in a folder of its own, which goes with what is returned.
+///
+/// # Panics
+/// If the temporary folder cannot be written to.
+#[must_use]
+pub fn input_file(text: &str) -> (tempfile::TempDir, PathBuf) {
+    let directory = tempfile::tempdir().expect("temporary directory");
+    let path = directory.path().join("input.txt");
+    std::fs::write(&path, text).expect("input can be written");
+    (directory, path)
 }
 
 /// Some text: `words` words out of `distinct`, skewed, in lines of five.

@@ -6,6 +6,7 @@ use crate::corpus::error::CorpusError;
 use crate::exit::Exit;
 use crate::reference::ReferenceError;
 use crate::result::WriteError;
+use crate::work_folder::WorkFolderError;
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitStatus;
@@ -30,11 +31,17 @@ pub enum DemoError {
     #[error(transparent)]
     Write(#[from] WriteError),
     /// The work folder cannot be used.
-    #[error("cannot use the work folder at {path}: {source}; free some space or use `--dir DIR`")]
-    WorkFolder {
-        /// What was touched.
+    #[error(transparent)]
+    WorkFolder(#[from] WorkFolderError),
+    /// A job cannot start or go on.
+    #[error(transparent)]
+    Job(#[from] frazil::Error),
+    /// The child's settings cannot be read.
+    #[error("{path}: {source}; `demo-child` is for `demo` to start")]
+    Settings {
+        /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// What is wrong with it.
         source: io::Error,
     },
     /// The report cannot be printed.
@@ -66,6 +73,7 @@ impl DemoError {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Corpus(_) | Self::NotKilled { .. } => Exit::BadConfiguration,
+            Self::Job(error) => Exit::from(error),
             Self::NotRecovered => Exit::Corrupt,
             Self::ChildFailed(status) => match status.code() {
                 Some(2) => Exit::Corrupt,

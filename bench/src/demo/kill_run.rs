@@ -15,10 +15,21 @@ pub const CHECKPOINT_COUNT_MIN: u32 = 3;
 /// How the job went.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct KillReport {
+    /// Input that the first process had counted when it was last heard of, in bytes.
+    pub killed_at_bytes: u64,
     /// The recovery of the second process.
     pub recovered: Recovered,
     /// The end of the second process.
     pub finished: Finished,
+}
+
+impl KillReport {
+    /// Input that both processes counted, in bytes: from the checkpoint to the last sign of life.
+    #[must_use]
+    pub fn replayed_bytes(&self) -> u64 {
+        self.killed_at_bytes
+            .saturating_sub(self.recovered.restored_bytes)
+    }
 }
 
 /// Runs the job of `command` twice, with a kill at `moment` of the `bytes_total` bytes of input.
@@ -42,7 +53,7 @@ pub fn run_with_kill(
             false => Next::Continue,
         }
     })?;
-    let bytes_done = first.bytes_done;
+    let killed_at_bytes = first.bytes_done;
     match end {
         ChildEnd::Killed => {}
         ChildEnd::Exited(status) if status.success() => {
@@ -52,14 +63,18 @@ pub fn run_with_kill(
         }
         ChildEnd::Exited(status) => return Err(DemoError::ChildFailed(status)),
     }
-    let done = Unit::Bytes.text(bytes_done);
+    let done = Unit::Bytes.text(killed_at_bytes);
     progress.message(&format!(
         "killed the job with SIGKILL after {done}; starting it again"
     ));
-    run_to_end(&mut command(), progress)
+    run_to_end(&mut command(), killed_at_bytes, progress)
 }
 
-fn run_to_end(command: &mut Command, progress: &mut Progress) -> Result<KillReport, DemoError> {
+fn run_to_end(
+    command: &mut Command,
+    killed_at_bytes: u64,
+    progress: &mut Progress,
+) -> Result<KillReport, DemoError> {
     let mut second = Listener::new(progress);
     let end = child::run(command, |event| {
         second.hear(event);
@@ -68,6 +83,7 @@ fn run_to_end(command: &mut Command, progress: &mut Progress) -> Result<KillRepo
     let (recovered, finished) = (second.recovered, second.finished);
     match end {
         ChildEnd::Exited(status) if status.success() => Ok(KillReport {
+            killed_at_bytes,
             recovered: recovered.ok_or(DemoError::NotRecovered)?,
             finished: finished.ok_or(DemoError::Unfinished)?,
         }),
@@ -103,17 +119,16 @@ impl<'a> Listener<'a> {
                 self.progress.update(&sample);
             }
             ChildEvent::CheckpointDurable {
-                committed_row_count,
-                ..
+                committed_bytes, ..
             } => {
-                self.row_checkpoint_count += u32::from(committed_row_count > 0);
+                self.row_checkpoint_count += u32::from(committed_bytes > 0);
             }
             ChildEvent::Recovered(recovered) => {
                 self.progress.message(&format!(
-                    "recovered from checkpoint {} in {:.1} ms; reading {} again",
+                    "recovered from checkpoint {} in {:.1} ms; going on after {}",
                     recovered.checkpoint_number,
                     recovered.recovery_ms,
-                    Unit::Bytes.text(recovered.replayed_bytes),
+                    Unit::Bytes.text(recovered.restored_bytes),
                 ));
                 self.recovered = Some(recovered);
             }
@@ -141,10 +156,10 @@ mod tests {
         command
     }
 
-    fn checkpoint(checkpoint_number: u64, committed_row_count: u64) -> ChildEvent {
+    fn checkpoint(checkpoint_number: u64, committed_bytes: u64) -> ChildEvent {
         ChildEvent::CheckpointDurable {
             checkpoint_number,
-            committed_row_count,
+            committed_bytes,
         }
     }
 
@@ -158,7 +173,7 @@ mod tests {
     const RECOVERED: Recovered = Recovered {
         checkpoint_number: 4,
         recovery_ms: 2.0,
-        replayed_bytes: 10,
+        restored_bytes: 80,
     };
     const FINISHED: Finished = Finished {
         checkpoint_count: 6,
@@ -192,10 +207,12 @@ mod tests {
         assert_eq!(
             report,
             KillReport {
+                killed_at_bytes: 90,
                 recovered: RECOVERED,
                 finished: FINISHED
             }
         );
+        assert_eq!(report.replayed_bytes(), 10);
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! What parent and child tell each other.
 
-use crate::cli::Driver;
+use crate::job::EngineSettings;
 use crate::progress::ProgressSample;
 use serde::{Deserialize, Serialize};
-use std::num::{NonZeroU64, NonZeroUsize};
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -14,16 +14,14 @@ pub struct JobSettings {
     pub files: Vec<PathBuf>,
     /// How often it is read.
     pub rounds: NonZeroU64,
-    /// Shards; none means one for each core.
-    pub core_count: Option<NonZeroUsize>,
-    /// What drives them.
-    pub driver: Driver,
+    /// Shards and driver.
+    pub engine: EngineSettings,
     /// Time between two checkpoints.
     pub checkpoint_every: Duration,
     /// Where checkpoints go.
-    pub checkpoint_directory: PathBuf,
+    pub checkpoints: PathBuf,
     /// Where committed rows go.
-    pub output_directory: PathBuf,
+    pub output: PathBuf,
 }
 
 /// What the child says, one JSON object a line.
@@ -37,8 +35,8 @@ pub enum ChildEvent {
     CheckpointDurable {
         /// Its number.
         checkpoint_number: u64,
-        /// Rows committed with it.
-        committed_row_count: u64,
+        /// Rows committed with it, in bytes.
+        committed_bytes: u64,
     },
     /// The job went on from a checkpoint.
     Recovered(Recovered),
@@ -58,8 +56,8 @@ pub struct Recovered {
     pub checkpoint_number: u64,
     /// From the start of the process to the first record, in milliseconds.
     pub recovery_ms: f64,
-    /// Input that has to be read again, in bytes.
-    pub replayed_bytes: u64,
+    /// Input in front of the positions of that checkpoint, which is not read again, in bytes.
+    pub restored_bytes: u64,
 }
 
 /// The end of a job.
@@ -81,12 +79,12 @@ mod tests {
             ChildEvent::Progress(ProgressSample::default()),
             ChildEvent::CheckpointDurable {
                 checkpoint_number: 3,
-                committed_row_count: 9,
+                committed_bytes: 9,
             },
             ChildEvent::Recovered(Recovered {
                 checkpoint_number: 3,
                 recovery_ms: 1.5,
-                replayed_bytes: 7,
+                restored_bytes: 7,
             }),
             ChildEvent::Message {
                 line: "two\nlines".into(),

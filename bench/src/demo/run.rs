@@ -1,29 +1,37 @@
-//! The parent's side of the main job.
+//! The parent's side of the main job, step by step.
 
+use super::calibration::{Calibration, calibrate};
 use super::error::DemoError;
 use super::kill_run::{KillReport, run_with_kill};
 use super::protocol::JobSettings;
+use super::verdict::{compare, write_verdict};
 use crate::child::{KillMoment, fresh_seed};
 use crate::cli::DemoArguments;
-use crate::committed_rows::read_rows;
 use crate::corpus::expand::expand;
 use crate::corpus::fetched::default_corpus;
 use crate::corpus::size::total_bytes;
-use crate::corpus::tree::append_files;
 use crate::exit::Exit;
+use crate::job::EngineSettings;
 use crate::machine::Machine;
-use crate::progress::Progress;
+use crate::overhead::{self, Lines, Measurement};
+use crate::progress::{Progress, note};
 use crate::reference::{ComparisonReport, Reference};
 use crate::result::{CommandResult, DemoResult, KillResult};
-use crate::text::units::{Unit, grouped};
+use crate::text::units::{Unit, duration, grouped, per_second};
+use crate::work_folder::WorkFolder;
 use std::env;
-use std::fs;
 use std::io::{self, Write};
 use std::num::NonZeroU64;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+const CALIBRATION: Duration = Duration::from_millis(1500);
+const CALIBRATION_QUICK: Duration = Duration::from_millis(500);
+const PAIR_COUNT: u32 = 5;
+const PAIR_COUNT_QUICK: u32 = 3;
+const WINDOW: Duration = Duration::from_millis(2500);
+const WINDOW_QUICK: Duration = Duration::from_millis(700);
 
 /// Runs the main job and prints its report to `out`.
 ///
@@ -31,105 +39,102 @@ use std::time::{Duration, Instant};
 ///
 /// [`DemoError`] if it could not be done; a wrong result is no error but [`Exit::Corrupt`].
 pub fn run(arguments: &DemoArguments, out: &mut impl Write) -> Result<Exit, DemoError> {
+    let machine = Machine::read(&arguments.dir);
     let folder = WorkFolder::create(&arguments.dir)?;
-    let files = find_input(arguments, &folder, out)?;
-    let input_bytes = total_bytes(&files)?;
-
-    let started = Instant::now();
-    let reference = Reference::of_files(&files)?;
+    let input = Input::prepare(arguments, &folder, out)?;
+    let engine = EngineSettings {
+        core_count: arguments.cores,
+        driver: arguments.driver,
+    };
+    let calibration = input.calibrate(arguments, engine, &folder)?;
     let rounds = arguments
         .rounds
-        .unwrap_or_else(|| rounds_for(arguments.duration(), started.elapsed(), cores(arguments)));
-    writeln!(
-        out,
-        "input: {} files, {}, {} identifiers, {} distinct; {rounds} rounds",
-        grouped(files.len() as u64),
-        Unit::Bytes.text(input_bytes),
-        grouped(reference.record_count()),
-        grouped(reference.key_count() as u64),
-    )?;
+        .unwrap_or_else(|| rounds_for(arguments.duration(), &calibration, input.byte_count));
+    write_plan(arguments, &input, engine, &calibration, rounds, &machine, out)?;
 
-    let seed = arguments.seed.unwrap_or_else(fresh_seed);
-    let settings = folder.write_settings(arguments, files, rounds)?;
-    let report = count(
-        arguments,
-        &settings,
-        seed,
-        input_bytes.saturating_mul(rounds.get()),
-        out,
-    )?;
-
-    let comparison = compare(&folder, &reference, rounds)?;
-    print_comparison(&comparison, out)?;
-    let demo = DemoResult {
-        input_bytes,
-        rounds: rounds.get(),
-        key_count: comparison.key_count,
-        row_count: comparison.row_count,
-        is_equal: comparison.is_equal(),
-        kill: Some(kill_result(seed, &report)),
+    let folders = folder.empty_job_folders("counting")?;
+    let settings = JobSettings {
+        files: input.files.clone(),
+        rounds,
+        engine,
+        checkpoint_every: arguments.checkpoint_every,
+        checkpoints: folders.checkpoints,
+        output: folders.output.clone(),
     };
-    store(arguments, demo, out)?;
-    Ok(if comparison.is_equal() {
-        Exit::Ok
-    } else {
-        Exit::Corrupt
+    let seed = arguments.seed.unwrap_or_else(fresh_seed);
+    let killed = count(&settings, &folder, seed, input.bytes_in(rounds), out)?;
+    let comparison = compare(&folders.output, &input.reference, rounds)?;
+    write_verdict(&comparison, out)?;
+
+    let mut result = CommandResult::new("demo", given_arguments(), machine);
+    result.demo = Some(demo_result(&input, rounds, &comparison, seed, &killed));
+    // What a wrong result costs is of no interest.
+    if comparison.is_equal() && !arguments.skip_overhead {
+        let measurement = measure_overhead(arguments, engine, &input.files, &folder, out)?;
+        overhead::write_report(&measurement, out)?;
+        result.overhead = Some(measurement.result);
+    }
+    let path = arguments.result_file();
+    result.write(&path)?;
+    writeln!(out, "\nresult: {}", path.display())?;
+    Ok(match comparison.is_equal() {
+        true => Exit::Ok,
+        false => Exit::Corrupt,
     })
 }
 
-/// The folders of one run, all below one folder of our own, which each run empties.
-struct WorkFolder {
-    root: PathBuf,
+/// What is counted, and what must come out.
+struct Input {
+    files: Vec<PathBuf>,
+    byte_count: u64,
+    reference: Reference,
 }
 
-impl WorkFolder {
-    fn create(directory: &Path) -> Result<Self, DemoError> {
-        let folder = Self {
-            root: directory.join("demo"),
+impl Input {
+    fn prepare(
+        arguments: &DemoArguments,
+        folder: &WorkFolder,
+        out: &mut impl Write,
+    ) -> Result<Self, DemoError> {
+        let files = find_input(arguments, folder, out)?;
+        let byte_count = total_bytes(&files)?;
+        note("counting the input with a plain map, as the reference");
+        let reference = Reference::of_files(&files)?;
+        let of_what = match arguments.input.is_empty() {
+            true => " (the source text of the crates in this build)",
+            false => "",
         };
-        let root = &folder.root;
-        let remake = || {
-            if root.exists() {
-                fs::remove_dir_all(root)?;
-            }
-            fs::create_dir_all(folder.output())
-        };
-        remake().map_err(|source| Self::error(root, source))?;
-        Ok(folder)
+        writeln!(
+            out,
+            "input: {} in {} files{of_what}\n       {} identifiers (the records), {} distinct (the keys)",
+            Unit::Bytes.text(byte_count),
+            grouped(files.len() as u64),
+            grouped(reference.record_count()),
+            grouped(reference.key_count() as u64),
+        )?;
+        Ok(Self {
+            files,
+            byte_count,
+            reference,
+        })
     }
 
-    fn output(&self) -> PathBuf {
-        self.root.join("output")
-    }
-
-    fn write_settings(
+    fn calibrate(
         &self,
         arguments: &DemoArguments,
-        files: Vec<PathBuf>,
-        rounds: NonZeroU64,
-    ) -> Result<PathBuf, DemoError> {
-        let settings = JobSettings {
-            files,
-            rounds,
-            core_count: arguments.cores,
-            driver: arguments.driver,
-            checkpoint_every: arguments.checkpoint_every,
-            checkpoint_directory: self.root.join("checkpoints"),
-            output_directory: self.output(),
+        engine: EngineSettings,
+        folder: &WorkFolder,
+    ) -> Result<Calibration, DemoError> {
+        note("calibrating: one round and a little more without checkpoints");
+        let window = match arguments.quick {
+            true => CALIBRATION_QUICK,
+            false => CALIBRATION,
         };
-        let path = self.root.join("settings.json");
-        serde_json::to_vec(&settings)
-            .map_err(io::Error::from)
-            .and_then(|text| fs::write(&path, text))
-            .map_err(|source| Self::error(&path, source))?;
-        Ok(path)
+        calibrate(engine, &self.files, self.byte_count, window, folder)
     }
 
-    fn error(path: &Path, source: io::Error) -> DemoError {
-        DemoError::WorkFolder {
-            path: path.to_path_buf(),
-            source,
-        }
+    fn bytes_in(&self, rounds: NonZeroU64) -> u64 {
+        self.byte_count.saturating_mul(rounds.get())
     }
 }
 
@@ -141,7 +146,7 @@ fn find_input(
     if arguments.input.is_empty() {
         return Ok(default_corpus()?);
     }
-    let expanded = expand(&arguments.input, io::stdin().lock(), &folder.root)?;
+    let expanded = expand(&arguments.input, io::stdin().lock(), folder.root())?;
     if let Some(copy) = expanded.spooled {
         writeln!(
             out,
@@ -152,18 +157,9 @@ fn find_input(
     Ok(expanded.files)
 }
 
-fn cores(arguments: &DemoArguments) -> usize {
-    arguments
-        .cores
-        .or_else(|| thread::available_parallelism().ok())
-        .map_or(1, usize::from)
-}
-
-/// How often to read the input so that the job takes about `wanted`, when one thread with a plain
-/// map took `single` for it: all cores together count about as fast as so many plain maps.
-fn rounds_for(wanted: Duration, single: Duration, core_count: usize) -> NonZeroU64 {
-    let single_seconds = single.as_secs_f64().max(1e-6);
-    let rounds = wanted.as_secs_f64() * core_count as f64 / single_seconds;
+/// How often to read the input so that counting takes about `wanted`.
+fn rounds_for(wanted: Duration, calibration: &Calibration, input_bytes: u64) -> NonZeroU64 {
+    let rounds = wanted.as_secs_f64() * calibration.bytes_per_second / input_bytes as f64;
     #[expect(
         clippy::cast_possible_truncation,
         reason = "a fraction of a round is dropped"
@@ -171,144 +167,151 @@ fn rounds_for(wanted: Duration, single: Duration, core_count: usize) -> NonZeroU
     NonZeroU64::new(rounds as u64).unwrap_or(NonZeroU64::MIN)
 }
 
+fn write_plan(
+    arguments: &DemoArguments,
+    input: &Input,
+    engine: EngineSettings,
+    calibration: &Calibration,
+    rounds: NonZeroU64,
+    machine: &Machine,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let shards = engine.shard_count();
+    writeln!(out, "runs:  {shards} shards, {}", calibration.driver.reason)?;
+    writeln!(
+        out,
+        "       {rounds} rounds of the input, {} in all (calibrated at {} without checkpoints)",
+        Unit::Bytes.text(input.bytes_in(rounds)),
+        per_second(calibration.identifiers_per_second, "records"),
+    )?;
+    writeln!(
+        out,
+        "       checkpoints every {} to {} ({}{})",
+        duration(arguments.checkpoint_every),
+        arguments.dir.display(),
+        machine.file_system.as_deref().unwrap_or("unknown file system"),
+        if machine.is_tmpfs { ": memory, not a disk" } else { "" },
+    )
+}
+
 /// Runs the job in child processes of this same program.
 fn count(
-    arguments: &DemoArguments,
-    settings: &Path,
+    settings: &JobSettings,
+    folder: &WorkFolder,
     seed: u64,
     bytes_total: u64,
     out: &mut impl Write,
 ) -> Result<KillReport, DemoError> {
+    let text = serde_json::to_vec(settings).map_err(io::Error::from)?;
+    let file = folder.write("settings.json", &text)?;
     let program = env::current_exe()?;
     let command = || {
         let mut command = Command::new(&program);
-        command.arg("demo-child").arg(settings);
+        command.arg("demo-child").arg(&file);
         command
     };
-    let moment = KillMoment::from_seed(seed, arguments.checkpoint_every);
+    let moment = KillMoment::from_seed(seed, settings.checkpoint_every);
     let mut progress = Progress::new(bytes_total);
     let report = run_with_kill(command, bytes_total, moment, &mut progress)?;
     progress.finish();
     writeln!(
         out,
-        "killed with SIGKILL (--seed {seed}), recovered from checkpoint {} in {:.1} ms, \
-         read {} again",
+        "\nkilled with SIGKILL after {} (--seed {seed})",
+        Unit::Bytes.text(report.killed_at_bytes),
+    )?;
+    writeln!(
+        out,
+        "recovered from checkpoint {} in {:.1} ms (process start to first record), read {} again",
         report.recovered.checkpoint_number,
         report.recovered.recovery_ms,
-        Unit::Bytes.text(report.recovered.replayed_bytes),
+        Unit::Bytes.text(report.replayed_bytes()),
     )?;
     Ok(report)
 }
 
-fn compare(
+fn measure_overhead(
+    arguments: &DemoArguments,
+    engine: EngineSettings,
+    files: &[PathBuf],
     folder: &WorkFolder,
-    reference: &Reference,
-    rounds: NonZeroU64,
-) -> Result<ComparisonReport, DemoError> {
-    let is_csv = |path: &Path| path.extension().is_some_and(|extension| extension == "csv");
-    let mut committed = Vec::new();
-    append_files(&folder.output(), is_csv, &mut committed)?;
-    let mut comparison = reference.compare(rounds.get());
-    for file in committed {
-        read_rows(&file, |identifier, count| {
-            comparison.add_row(identifier, count)
-        })?;
-    }
-    Ok(comparison.finish())
-}
-
-fn print_comparison(comparison: &ComparisonReport, out: &mut impl Write) -> io::Result<()> {
+    out: &mut impl Write,
+) -> Result<Measurement, DemoError> {
+    let (pair_count, window) = match arguments.quick {
+        true => (PAIR_COUNT_QUICK, WINDOW_QUICK),
+        false => (PAIR_COUNT, WINDOW),
+    };
+    let plan = overhead::Plan {
+        engine,
+        checkpoint_every: arguments.checkpoint_every,
+        pair_count,
+        window,
+    };
+    let lines = Lines::of_files(files)?;
     writeln!(
         out,
-        "committed: {} keys, {} rows",
-        grouped(comparison.key_count),
-        grouped(comparison.row_count),
+        "\nwhat checkpoints cost: the same flow over lines in memory ({}), {pair_count} times {} each",
+        Unit::Bytes.text(lines.byte_count()),
+        duration(window),
     )?;
-    let answer = if comparison.is_equal() { "yes" } else { "no" };
-    writeln!(out, "equal to the reference: {answer}")?;
-    for difference in &comparison.differences {
-        writeln!(out, "  {difference}")?;
-    }
-    let unlisted = comparison.difference_count - comparison.differences.len() as u64;
-    if unlisted > 0 {
-        writeln!(out, "  and {} more", grouped(unlisted))?;
-    }
-    Ok(())
+    let mut pair_number = 0;
+    overhead::measure(&plan, &lines, folder, |pair| {
+        pair_number += 1;
+        note(&format!(
+            "pair {pair_number} of {pair_count}: checkpoints off {}, on {}",
+            per_second(pair.off, "records"),
+            per_second(pair.on, "records"),
+        ));
+    })
 }
 
-fn store(
-    arguments: &DemoArguments,
-    demo: DemoResult,
-    out: &mut impl Write,
-) -> Result<(), DemoError> {
-    let given = env::args_os()
-        .skip(1)
-        .map(|argument| argument.to_string_lossy().into_owned());
-    let machine = Machine::read(&arguments.dir);
-    let mut result = CommandResult::new("demo", given.collect(), machine);
-    result.demo = Some(demo);
-    let path = arguments.result_file();
-    result.write(&path)?;
-    writeln!(out, "result: {}", path.display())?;
-    Ok(())
+fn demo_result(
+    input: &Input,
+    rounds: NonZeroU64,
+    comparison: &ComparisonReport,
+    seed: u64,
+    killed: &KillReport,
+) -> DemoResult {
+    DemoResult {
+        input_bytes: input.byte_count,
+        rounds: rounds.get(),
+        key_count: comparison.key_count,
+        row_count: comparison.row_count,
+        is_equal: comparison.is_equal(),
+        kill: Some(KillResult {
+            seed,
+            checkpoint_number: killed.recovered.checkpoint_number,
+            recovery_ms: killed.recovered.recovery_ms,
+            replayed_bytes: killed.replayed_bytes(),
+        }),
+    }
 }
 
-fn kill_result(seed: u64, report: &KillReport) -> KillResult {
-    KillResult {
-        seed,
-        checkpoint_number: report.recovered.checkpoint_number,
-        recovery_ms: report.recovered.recovery_ms,
-        replayed_bytes: report.recovered.replayed_bytes,
-    }
+fn given_arguments() -> Vec<String> {
+    let given = env::args_os().skip(1);
+    given
+        .map(|argument| argument.to_string_lossy().into_owned())
+        .collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use frazil::{Driver, DriverDecision};
 
     #[test]
     fn rounds_follow_the_wanted_time_and_are_never_zero() {
-        let second = Duration::from_secs(1);
-        assert_eq!(rounds_for(30 * second, second, 2).get(), 60);
-        assert_eq!(rounds_for(second, 30 * second, 2).get(), 1);
-        assert!(rounds_for(second, Duration::ZERO, 1).get() > 1);
-    }
-
-    #[test]
-    fn new_run_empties_its_own_folder_only() {
-        let folder = tempfile::tempdir().unwrap();
-        let other = folder.path().join("mine");
-        fs::write(&other, "x").unwrap();
-        let work = WorkFolder::create(folder.path()).unwrap();
-        fs::write(work.output().join("old.csv"), "x").unwrap();
-        let work = WorkFolder::create(folder.path()).unwrap();
-        assert_eq!(fs::read_dir(work.output()).unwrap().count(), 0);
-        assert!(other.is_file());
-    }
-
-    #[test]
-    fn committed_files_are_compared_with_the_reference() {
-        let folder = tempfile::tempdir().unwrap();
-        let work = WorkFolder::create(folder.path()).unwrap();
-        fs::write(work.output().join("1.csv"), "a,1\na,2\n").unwrap();
-        fs::write(work.output().join("2.csv"), "a,2\n").unwrap();
-        fs::write(work.output().join("3.csv.pending"), "a,9\n").unwrap();
-        let mut reference = Reference::default();
-        reference.add_text(b"a");
-
-        let report = compare(&work, &reference, NonZeroU64::new(2).unwrap()).unwrap();
-        let mut out = Vec::new();
-        print_comparison(&report, &mut out).unwrap();
-        let text = String::from_utf8(out).unwrap();
-        assert_eq!(
-            text,
-            "committed: 1 keys, 3 rows\nequal to the reference: yes\n"
-        );
-
-        let report = compare(&work, &reference, NonZeroU64::MIN).unwrap();
-        let mut out = Vec::new();
-        print_comparison(&report, &mut out).unwrap();
-        let text = String::from_utf8(out).unwrap();
-        assert!(text.contains("reference: no\n  repeated row") || text.contains("unexpected row"));
+        let calibration = Calibration {
+            bytes_per_second: 100.0,
+            identifiers_per_second: 10.0,
+            driver: DriverDecision {
+                driver: Driver::Thread,
+                reason: String::new(),
+            },
+        };
+        let rounds = |seconds, bytes| {
+            rounds_for(Duration::from_secs(seconds), &calibration, bytes).get()
+        };
+        assert_eq!(rounds(30, 50), 60);
+        assert_eq!(rounds(1, 1_000_000), 1);
     }
 }

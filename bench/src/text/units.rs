@@ -1,5 +1,7 @@
 //! Units for people: three significant digits and the unit that fits.
 
+use std::time::Duration;
+
 /// What the numbers of a histogram are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
@@ -43,6 +45,12 @@ impl Unit {
             Self::Bytes => BYTES.text(value as f64),
         }
     }
+}
+
+/// A duration with its unit, as `1.23 ms`.
+#[must_use]
+pub fn duration(duration: Duration) -> String {
+    Unit::Nanoseconds.text(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX))
 }
 
 /// A rate of `things` in a second, as `12.3 M records/s`.

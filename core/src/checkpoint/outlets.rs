@@ -33,7 +33,7 @@ pub(crate) struct Outlets {
 
 /// A sink that could not do what a checkpoint needs.
 pub(crate) struct SinkFailure {
-    pub(crate) error: Error,
+    pub(crate) error: Box<Error>,
     /// Rows are lost: repeating is of no use.
     pub(crate) fatal: bool,
 }
@@ -42,7 +42,7 @@ impl Outlet {
     fn failure(&self, source: SinkError) -> SinkFailure {
         SinkFailure {
             fatal: source.is_fatal(),
-            error: Error::of_sink(&self.name, source),
+            error: Box::new(Error::of_sink(&self.name, source)),
         }
     }
 }

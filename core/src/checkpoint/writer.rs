@@ -409,7 +409,7 @@ impl Writer {
                 }
                 Ok(())
             }
-            Err(SinkFailure { error, fatal: true }) => Err(error),
+            Err(SinkFailure { error, fatal: true }) => Err(*error),
             Err(SinkFailure { error, .. }) => {
                 tracing::warn!(%error, "output of a durable checkpoint is not committed yet");
                 self.commit_failed_at = Some(Instant::now());
@@ -445,7 +445,7 @@ enum PublishFailure {
 impl From<SinkFailure> for PublishFailure {
     fn from(failure: SinkFailure) -> Self {
         match failure {
-            SinkFailure { error, fatal: true } => Self::Fatal(Box::new(error)),
+            SinkFailure { error, fatal: true } => Self::Fatal(error),
             SinkFailure { error, .. } => Self::Dropped(error.to_string()),
         }
     }

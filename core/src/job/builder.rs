@@ -26,7 +26,6 @@ pub struct Job {
 
 impl Job {
     /// Begins the settings of a job; checkpoints belong to the job of this name.
-    #[must_use]
     pub fn builder(name: impl Into<String>) -> JobBuilder {
         JobBuilder {
             name: name.into(),

@@ -54,6 +54,7 @@ pub(crate) struct ShardProbe {
     /// An empty set of histograms laid out for the shard, which leaves its filled one in exchange.
     pub(crate) empty: Mutex<Option<Box<ShardStatistics>>>,
     /// What the shard left, until it is collected.
+    #[expect(clippy::vec_box, reason = "a shard hands over a pointer, not hundreds of KiB")]
     pub(crate) filled: Mutex<Vec<Box<ShardStatistics>>>,
 }
 
@@ -113,7 +114,7 @@ impl Shard {
     }
 
     fn inject(&mut self) -> bool {
-        let Some((epoch, last)) = self.cycle.to_inject(&self.parts.control) else {
+        let Some((epoch, last)) = self.cycle.take_request(&self.parts.control) else {
             return false;
         };
         let now_ns = nanos(self.parts.started.elapsed());

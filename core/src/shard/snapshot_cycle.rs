@@ -66,7 +66,7 @@ impl SnapshotCycle {
     }
 
     /// The epoch to inject at the sources now, and whether it is the last.
-    pub(crate) fn to_inject(&mut self, control: &JobControl) -> Option<(u64, bool)> {
+    pub(crate) fn take_request(&mut self, control: &JobControl) -> Option<(u64, bool)> {
         let (epoch, last) = control.requested();
         if epoch <= self.epoch || !matches!(self.phase, Phase::Idle) {
             return None;
