@@ -134,21 +134,7 @@ impl Protocol {
                 self.ending = true;
                 [None, None]
             }
-            (
-                Phase::InFlight {
-                    epoch,
-                    last,
-                    giving_up: false,
-                },
-                Event::TimedOut,
-            ) => {
-                self.phase = Phase::InFlight {
-                    epoch,
-                    last,
-                    giving_up: true,
-                };
-                [Some(Action::GiveUp { epoch }), None]
-            }
+            (_, Event::TimedOut) => self.timed_out(),
             (Phase::InFlight { epoch, last, .. }, Event::Durable { epoch: durable }) => {
                 assert_eq!(epoch, durable, "another epoch became durable");
                 self.durable(last)
@@ -163,12 +149,6 @@ impl Protocol {
                 assert_eq!(epoch, dropped, "another epoch was dropped");
                 self.dropped(epoch, last, why)
             }
-            // Shards that cannot even pass the barrier will not settle: nothing of the epoch is published,
-            // so the job may end.
-            (Phase::Settling { last: true, .. }, Event::TimedOut) => {
-                self.phase = Phase::Over;
-                [Some(Action::End { committed: false }), None]
-            }
             (
                 Phase::Settling {
                     epoch,
@@ -180,16 +160,9 @@ impl Protocol {
                 assert_eq!(epoch, settled, "another epoch was settled");
                 self.settled(epoch, last, unsettled - 1)
             }
-            (Phase::InFlight { .. } | Phase::Settling { .. }, Event::Due)
-            | (
-                Phase::InFlight {
-                    giving_up: true, ..
-                }
-                | Phase::Settling { last: false, .. }
-                | Phase::Idle,
-                Event::TimedOut,
-            )
-            | (Phase::Over, _) => [None, None],
+            (Phase::InFlight { .. } | Phase::Settling { .. }, Event::Due) | (Phase::Over, _) => {
+                [None, None]
+            }
             (
                 Phase::Idle | Phase::Settling { .. },
                 Event::Durable { .. } | Event::Dropped { .. },
@@ -197,6 +170,35 @@ impl Protocol {
             | (Phase::Idle | Phase::InFlight { .. }, Event::Settled { .. }) => {
                 unreachable!("event={event:?} in phase={:?}", self.phase)
             }
+        }
+    }
+
+    fn timed_out(&mut self) -> Actions {
+        match self.phase {
+            Phase::InFlight {
+                epoch,
+                last,
+                giving_up: false,
+            } => {
+                self.phase = Phase::InFlight {
+                    epoch,
+                    last,
+                    giving_up: true,
+                };
+                [Some(Action::GiveUp { epoch }), None]
+            }
+            // Shards that cannot even pass the barrier will not settle: nothing of the epoch is
+            // published, so the job may end.
+            Phase::Settling { last: true, .. } => {
+                self.phase = Phase::Over;
+                [Some(Action::End { committed: false }), None]
+            }
+            Phase::InFlight {
+                giving_up: true, ..
+            }
+            | Phase::Settling { last: false, .. }
+            | Phase::Idle
+            | Phase::Over => [None, None],
         }
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use frazil_io::storage::{FileStorage, Storage};
 
+use crate::checkpoint::Timing;
 use crate::error::Error;
 
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -23,8 +24,8 @@ const KEEP: usize = 3;
 /// ```
 #[derive(Clone)]
 pub struct Checkpoints {
-    pub(crate) interval: Option<Duration>,
-    pub(crate) timeout: Duration,
+    interval: Option<Duration>,
+    timeout: Duration,
     pub(crate) keep: usize,
     place: Place,
 }
@@ -89,6 +90,13 @@ impl Checkpoints {
     pub fn keep(mut self, count: usize) -> Self {
         self.keep = count;
         self
+    }
+
+    pub(crate) fn timing(&self) -> Timing {
+        Timing {
+            interval: self.interval,
+            timeout: self.timeout,
+        }
     }
 
     /// Opens the place; `None` where no checkpoints are kept.

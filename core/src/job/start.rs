@@ -17,7 +17,7 @@ use super::handle::JobHandle;
 use super::shards::{Common, seeds, spawn_shards};
 use crate::checkpoint::{
     Coordinator, CoordinatorParts, FoldJob, JobIdentity, ManifestTemplate, Notice, Outlets,
-    Recovered, Timing, Writer, WriterCommand, WriterParts, recover,
+    Recovered, Writer, WriterCommand, WriterParts, recover,
 };
 use crate::error::Error;
 use crate::flow::{Flow, FlowPlan};
@@ -72,12 +72,8 @@ where
         verbs,
         Arc::new(build),
     );
-    let probes = common.probes.clone();
     let coordinator = Coordinator::new(CoordinatorParts {
-        timing: Timing {
-            interval: job.checkpoints.interval,
-            timeout: job.checkpoints.timeout,
-        },
+        timing: job.checkpoints.timing(),
         next_epoch,
         control: Arc::clone(&common.control),
         bells: common.bells.clone(),
@@ -88,11 +84,7 @@ where
         commands: helpers.commands,
         notices,
         newest: Arc::clone(&newest),
-        // Relaxed: the shard's thread has ended.
-        operator_of: Box::new(move |shard| {
-            let stage = probes[shard].stage.load(Ordering::Relaxed) as usize;
-            stage_names.get(stage).cloned().unwrap_or_default()
-        }),
+        operator_of: operators_of_shard(&common, stage_names),
     });
     if let Some(failure) = spawned.failure {
         let _ = common.notices.send(Notice::Fatal(Box::new(failure)));
@@ -113,6 +105,19 @@ where
         recovery: report,
         driver,
         persistent,
+    })
+}
+
+/// Names what a shard ran last, for the message of a panic.
+fn operators_of_shard(
+    common: &Common,
+    stage_names: Vec<String>,
+) -> Box<dyn Fn(usize) -> String + Send> {
+    let probes = common.probes.clone();
+    Box::new(move |shard| {
+        // Relaxed: the shard's thread has ended.
+        let stage = probes[shard].stage.load(Ordering::Relaxed) as usize;
+        stage_names.get(stage).cloned().unwrap_or_default()
     })
 }
 

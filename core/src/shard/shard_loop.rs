@@ -54,7 +54,10 @@ pub(crate) struct ShardProbe {
     /// An empty set of histograms laid out for the shard, which leaves its filled one in exchange.
     pub(crate) empty: Mutex<Option<Box<ShardStatistics>>>,
     /// What the shard left, until it is collected.
-    #[expect(clippy::vec_box, reason = "a shard hands over a pointer, not hundreds of KiB")]
+    #[expect(
+        clippy::vec_box,
+        reason = "a shard hands over a pointer, not hundreds of KiB"
+    )]
     pub(crate) filled: Mutex<Vec<Box<ShardStatistics>>>,
 }
 
