@@ -139,6 +139,16 @@ pub fn measure_pairs<E>(
     })
 }
 
+/// The median ratio of two lists, entry by entry.
+///
+/// # Panics
+///
+/// If a list is empty.
+#[must_use]
+pub fn median_ratio(a: &[f64], b: &[f64]) -> f64 {
+    spread(a.iter().zip(b).map(|(a, b)| a / b)).median
+}
+
 fn spread(values: impl Iterator<Item = f64>) -> Spread {
     Spread::of(values.collect()).expect("a cell has at least one pair")
 }

@@ -177,7 +177,8 @@ fn write_plan(
     out: &mut impl Write,
 ) -> io::Result<()> {
     let shards = engine.shard_count();
-    writeln!(out, "runs:  {shards} shards, {}", calibration.driver.reason)?;
+    let plural = if shards == 1 { "" } else { "s" };
+    writeln!(out, "runs:  {shards} shard{plural}, {}", calibration.driver.reason)?;
     writeln!(
         out,
         "       {rounds} rounds of the input, {} in all (calibrated at {} without checkpoints)",

@@ -2,6 +2,7 @@
 
 pub mod cpus;
 pub mod hiccups;
+pub mod huge_pages;
 pub mod memory;
 pub mod steal;
 pub mod threads;

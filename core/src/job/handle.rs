@@ -16,6 +16,25 @@ use crate::statistics::{CheckpointStatistics, ShardStatistics, Statistics};
 const STATISTICS_PATIENCE: Duration = Duration::from_millis(50);
 
 /// A running job. Dropping the handle lets the job run on.
+///
+/// ```
+/// use frazil::{Cores, Count, Iter, Job};
+///
+/// let count = Count::new();
+/// let rows = count.clone();
+/// let job = Job::builder("numbers").cores(Cores::count(2)).build()?;
+/// let handle = job.start(move |flow| {
+///     flow.source(Iter::new(|split, splits| (split as u64..1000).step_by(splits)))
+///         .key_by_value(|number| number % 10)
+///         .aggregate("sum", 0u64, |sum, number| *sum += number)
+///         .emit_at_end()
+///         .sink(rows.clone());
+/// })?;
+/// println!("driven by {}", handle.driver().reason);
+/// let statistics = handle.wait()?;
+/// assert_eq!((statistics.record_count, count.get()), (1000, 10));
+/// # Ok::<(), frazil::Error>(())
+/// ```
 pub struct JobHandle {
     pub(super) coordinator: JoinHandle<Result<(), Error>>,
     pub(super) notices: Sender<Notice>,
