@@ -96,10 +96,10 @@ impl Shard {
         }
     }
 
-    fn run_stages(&mut self) -> bool {
+    /// Shows every stage to `visit`, downstream first, with what it may touch.
+    fn for_each_stage(&mut self, mut visit: impl FnMut(&mut dyn Stage, &mut Context<'_>)) {
         let now_ns = nanos(self.parts.started.elapsed());
         let parts = &mut self.parts;
-        let mut worked = false;
         for stage in parts.stages.iter_mut().rev() {
             // Relaxed: read after this thread has ended.
             parts.probe.stage.store(stage.index(), Ordering::Relaxed);
@@ -111,8 +111,13 @@ impl Shard {
                 now_ns,
                 stamp_ns: now_ns,
             };
-            worked |= stage.run(&mut cx) == Progress::Worked;
+            visit(&mut **stage, &mut cx);
         }
+    }
+
+    fn run_stages(&mut self) -> bool {
+        let mut worked = false;
+        self.for_each_stage(|stage, cx| worked |= stage.run(cx) == Progress::Worked);
         worked
     }
 
@@ -120,20 +125,9 @@ impl Shard {
         let Some((epoch, last)) = self.cycle.take_request(&self.parts.control) else {
             return false;
         };
-        let now_ns = nanos(self.parts.started.elapsed());
-        let parts = &mut self.parts;
-        parts.store.set_patient(parts.control.is_patient());
-        for stage in &mut parts.stages {
-            let mut cx = Context {
-                store: &mut parts.store,
-                rows: &mut parts.link,
-                statistics: &mut self.statistics,
-                failure: &mut parts.failure,
-                now_ns,
-                stamp_ns: now_ns,
-            };
-            stage.inject(epoch, last, &mut cx);
-        }
+        let patient = self.parts.control.is_patient();
+        self.parts.store.set_patient(patient);
+        self.for_each_stage(|stage, cx| stage.inject(epoch, last, cx));
         true
     }
 
