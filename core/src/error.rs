@@ -93,7 +93,8 @@ pub enum Error {
         /// A line for each checkpoint.
         reasons: Vec<String>,
     },
-    /// The newest checkpoint is damaged, and a sink cannot take back what it has committed since the one before.
+    /// The newest checkpoint is damaged, and a sink cannot take back what it has committed since
+    /// the one before.
     #[error(
         "cannot fall back to checkpoint {checkpoint}: sink {sink} cannot take back what it committed \
          later ({reason}); repair the newer checkpoint, or choose at-least-once output"

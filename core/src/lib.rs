@@ -1,6 +1,7 @@
 //! Frazil: an embeddable, low-latency, stateful stream-processing engine for one Linux machine.
 //!
-//! A [`Job`] runs a [`Flow`] on pinned cores, one shard each, with keyed state that survives crashes exactly once:
+//! A [`Job`] runs a [`Flow`] on pinned cores, one shard each, with keyed state that survives
+//! crashes exactly once:
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -23,7 +24,8 @@
 //! # }
 //! ```
 //!
-//! Start it again after a crash and it goes on from its newest whole checkpoint. `DESIGN.md` beside the crate tells how.
+//! Start it again after a crash and it goes on from its newest whole checkpoint. `DESIGN.md` beside
+//! the crate tells how.
 
 mod checkpoint;
 mod error;

@@ -32,7 +32,8 @@ pub(crate) enum Activity {
     Sync,
 }
 
-/// Latency from entering the flow (or from the source's own time stamp) to the sink, in ns, by what was going on.
+/// Latency from entering the flow (or from the source's own time stamp) to the sink, in ns, by what
+/// was going on.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Latency {
@@ -116,7 +117,8 @@ impl ShardStatistics {
 pub struct Statistics {
     /// Latency of records, over all shards.
     pub latency: Latency,
-    /// Per shard and checkpoint: all time without record processing from aligned to the next record, in ns.
+    /// Per shard and checkpoint: all time without record processing from aligned to the next
+    /// record, in ns.
     pub freeze: Histogram<u64>,
     /// Per slice: copying frozen lines out, in ns.
     pub capture_slice: Histogram<u64>,
@@ -150,7 +152,8 @@ impl Statistics {
     }
 }
 
-/// Phases and sizes of a job's checkpoints; durations in ns, one value a checkpoint unless said otherwise.
+/// Phases and sizes of a job's checkpoints; durations in ns, one value a checkpoint unless said
+/// otherwise.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct CheckpointStatistics {

@@ -1,10 +1,11 @@
 //! One shard's pages, with dirty tracking to the line.
 //!
-//! Every write goes through [`Arena::write`], [`Arena::bytes_mut`] or [`Arena::page_mut`], which mark the lines
-//! *before* they hand out the bytes. Beside each page stand two masks, live and frozen; the epoch's parity says
-//! which is which, so that a freeze swaps roles instead of walking.
+//! Every write goes through [`Arena::write`], [`Arena::bytes_mut`] or [`Arena::page_mut`], which
+//! mark the lines *before* they hand out the bytes. Beside each page stand two masks, live and
+//! frozen; the epoch's parity says which is which, so that a freeze swaps roles instead of walking.
 //!
-//! For every page: `frozen mask != 0` only while a snapshot is in flight and the page is not captured yet.
+//! For every page: `frozen mask != 0` only while a snapshot is in flight and the page is not
+//! captured yet.
 
 use crate::error::StateError;
 use crate::mapped::{Mapped, Populate, PopulatedMark};
@@ -211,8 +212,8 @@ impl Arena {
     }
 
     fn format_page(&mut self, id: PageId, kind: PageKind) {
-        // The mark captures frozen lines before they are zeroed; afterwards the header line alone is dirty
-        // and `fresh` says that the rest is zero.
+        // The mark captures frozen lines before they are zeroed; afterwards the header line alone
+        // is dirty and `fresh` says that the rest is zero.
         self.mark(id, 1);
         let live = self.live;
         let meta = &mut self.metas[id.index()];

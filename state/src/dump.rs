@@ -20,8 +20,9 @@ pub struct DumpRecord {
 }
 
 impl Store {
-    /// All records, sorted by table, key group and key: equal for equal content whatever the number of shards and the
-    /// order of arrival were, once the dumps of all shards are put together and sorted.
+    /// All records, sorted by table, key group and key: equal for equal content whatever the number
+    /// of shards and the order of arrival were, once the dumps of all shards are put together and
+    /// sorted.
     ///
     /// # Errors
     /// [`StateError::Damaged`] if a table descriptor is damaged.

@@ -2,7 +2,8 @@
 
 use crate::format::FormatError;
 
-/// A store could not do what was asked; its content is as before the call unless a variant says otherwise.
+/// A store could not do what was asked; its content is as before the call unless a variant says
+/// otherwise.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StateError {

@@ -1,7 +1,8 @@
 //! From key bytes to hash, key group and shard; all of it is part of the format.
 //!
-//! Bits of a hash, from the top: key group (as many bits as the job's group count needs), directory path, and at
-//! the low end home slot group (16 bits) and tag (7 bits). Paths stop at [`PATH_BITS_END`], before the low fields.
+//! Bits of a hash, from the top: key group (as many bits as the job's group count needs), directory
+//! path, and at the low end home slot group (16 bits) and tag (7 bits). Paths stop at
+//! [`PATH_BITS_END`], before the low fields.
 
 use rapidhash::v3::{RapidSecrets, rapidhash_v3_inline};
 
@@ -12,8 +13,8 @@ pub const HASH_ID: u32 = 1;
 /// Seed of the hash function, recorded in manifests.
 pub const HASH_SEED: u64 = 0x4652_415a_494c_0001;
 
-/// Group and path bits together never reach below this many bits from the top. Unit tests stop early, so that they
-/// reach overflow chains.
+/// Group and path bits together never reach below this many bits from the top. Unit tests stop
+/// early, so that they reach overflow chains.
 pub(crate) const PATH_BITS_END: u32 = if cfg!(test) { 17 } else { 40 };
 
 /// Most key groups that a job can have.

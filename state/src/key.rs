@@ -1,7 +1,8 @@
 //! Keys as canonical, order-preserving bytes: hash, equality and order all use the same bytes.
 //!
-//! Integers are big-endian with the sign bit flipped; text and byte strings are themselves. In a tuple, parts of
-//! variable length end with `00 00` and escape `00` as `00 ff`, except the last one, which needs no end.
+//! Integers are big-endian with the sign bit flipped; text and byte strings are themselves. In a
+//! tuple, parts of variable length end with `00 00` and escape `00` as `00 ff`, except the last
+//! one, which needs no end.
 
 use arrayvec::ArrayVec;
 
@@ -23,13 +24,14 @@ pub struct KeyError {
 
 /// A type that can be a key: a total order preserved by its canonical bytes.
 ///
-/// Two keys are the same key exactly if their bytes are equal. The encoding is part of the checkpoint format.
+/// Two keys are the same key exactly if their bytes are equal. The encoding is part of the
+/// checkpoint format.
 pub trait Key: 'static {
     /// Length of every key's bytes where it is the same for all, else `None`.
     const FIXED_BYTES: Option<usize>;
 
-    /// Calls `with` with the canonical bytes. Keys longer than [`KEY_BYTES_MAX`] may arrive cut after one byte more,
-    /// which every table refuses.
+    /// Calls `with` with the canonical bytes. Keys longer than [`KEY_BYTES_MAX`] may arrive cut
+    /// after one byte more, which every table refuses.
     fn with_bytes<T>(&self, with: impl FnOnce(&[u8]) -> T) -> T;
 
     /// Calls `with` with the key that `bytes` stand for.
@@ -162,7 +164,8 @@ const fn sum_fixed(parts: &[Option<usize>]) -> Option<usize> {
     Some(sum)
 }
 
-/// Appends what fits: a key that reaches the buffer's end is over the limit and refused by every table.
+/// Appends what fits: a key that reaches the buffer's end is over the limit and refused by every
+/// table.
 fn push_cut(bytes: &[u8], buffer: &mut KeyBuffer) {
     let room = buffer.remaining_capacity().min(bytes.len());
     buffer.extend(bytes[..room].iter().copied());

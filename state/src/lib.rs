@@ -1,12 +1,13 @@
 //! Keyed state for one shard, in pages that freeze in O(1).
 //!
-//! A [`Store`] holds tables ([`ValueTable`]) whose every byte lies in 4 KiB pages. Changes are tracked to the cache
-//! line. [`Store::freeze`] ends an epoch without walking anything; [`Store::capture`] copies the frozen lines into
-//! [`format::Chunk`]s while the store goes on, and what is written first is copied first. The chunks are the frames of a
-//! delta; [`Restore`] puts images and deltas back.
+//! A [`Store`] holds tables ([`ValueTable`]) whose every byte lies in 4 KiB pages. Changes are
+//! tracked to the cache line. [`Store::freeze`] ends an epoch without walking anything;
+//! [`Store::capture`] copies the frozen lines into [`format::Chunk`]s while the store goes on, and
+//! what is written first is copied first. The chunks are the frames of a delta; [`Restore`] puts
+//! images and deltas back.
 //!
-//! The crate is deterministic memory: it knows no files, threads or clocks. `DESIGN.md` beside it holds the invariants and
-//! byte formats.
+//! The crate is deterministic memory: it knows no files, threads or clocks. `DESIGN.md` beside it
+//! holds the invariants and byte formats.
 
 mod arena;
 mod catalog;

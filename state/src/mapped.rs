@@ -1,13 +1,13 @@
 //! Reserved anonymous memory, populated ahead of use.
 //!
-//! A reservation costs address space only; `populate` makes the kernel back it, so that later touches
-//! take no page fault. Invariants that the unsafe blocks rest on:
+//! A reservation costs address space only; `populate` makes the kernel back it, so that later
+//! touches take no page fault. Invariants that the unsafe blocks rest on:
 //!
-//! 1. The mapping is private, anonymous, zero-filled, `capacity * size_of::<T>()` bytes or more, page-aligned,
-//!    and lives as long as any clone of its `Arc`.
+//! 1. The mapping is private, anonymous, zero-filled, `capacity * size_of::<T>()` bytes or more,
+//!    page-aligned, and lives as long as any clone of its `Arc`.
 //! 2. `T` is one of the sealed types below: any bit pattern is valid, alignment at most a page.
-//! 3. Only [`Mapped`] reads or writes the bytes, through `&self` or `&mut self`; a [`Populate`] holds
-//!    the `Arc` but only advises the kernel, which changes no content.
+//! 3. Only [`Mapped`] reads or writes the bytes, through `&self` or `&mut self`; a [`Populate`]
+//!    holds the `Arc` but only advises the kernel, which changes no content.
 #![expect(
     unsafe_code,
     reason = "typed slices over an anonymous mapping, and prefetch"
@@ -37,7 +37,8 @@ impl Zeroed for u32 {}
 impl private::Sealed for crate::arena::PageMeta {}
 impl Zeroed for crate::arena::PageMeta {}
 
-/// A slice of `capacity` elements in reserved memory; all of it can be touched, what is not populated faults.
+/// A slice of `capacity` elements in reserved memory; all of it can be touched, what is not
+/// populated faults.
 pub(crate) struct Mapped<T: Zeroed> {
     map: Arc<MmapRaw>,
     capacity: usize,
@@ -53,7 +54,8 @@ impl<T: Zeroed> Mapped<T> {
             .no_reserve_swap()
             .map_anon()
             .map_err(|source| StateError::Reserve { bytes, source })?;
-        // Huge pages halve random writes; where the kernel has none the call fails and small pages serve.
+        // Huge pages halve random writes; where the kernel has none the call fails and small pages
+        // serve.
         let _ = map.advise(Advice::HugePage);
         Ok(Self {
             map: Arc::new(MmapRaw::from(map)),
@@ -93,8 +95,8 @@ impl<T: Zeroed> Deref for Mapped<T> {
     #[inline]
     fn deref(&self) -> &[T] {
         let first = self.map.as_mut_ptr().cast::<T>();
-        // SAFETY: invariants 1 and 2: `capacity` valid, aligned elements live behind `first` as long as
-        // `self.map`; invariant 3: `&self` excludes every writer.
+        // SAFETY: invariants 1 and 2: `capacity` valid, aligned elements live behind `first` as
+        // long as `self.map`; invariant 3: `&self` excludes every writer.
         unsafe { std::slice::from_raw_parts(first, self.capacity) }
     }
 }
@@ -123,12 +125,14 @@ impl Populate {
         }
         let start = first * self.element_bytes;
         let length = (end * self.element_bytes).min(self.map.len()) - start;
-        // Kernels before 5.14 refuse the advice: then the first touch faults, which is slow and correct.
+        // Kernels before 5.14 refuse the advice: then the first touch faults, which is slow and
+        // correct.
         let _ = self.map.advise_range(Advice::PopulateWrite, start, length);
     }
 }
 
-/// How many elements from the start are populated; shared between a shard and its populating helper.
+/// How many elements from the start are populated; shared between a shard and its populating
+/// helper.
 #[derive(Clone, Default)]
 pub(crate) struct PopulatedMark(Arc<AtomicUsize>);
 

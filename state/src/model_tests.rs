@@ -1,7 +1,8 @@
-//! Random histories of a store against a plain map, with snapshots taken, declined, aborted and restored in between.
+//! Random histories of a store against a plain map, with snapshots taken, declined, aborted and
+//! restored in between.
 //!
-//! The story: whatever is written while a snapshot is captured, the frames of the snapshot hold the state at its freeze,
-//! neither older nor newer; and whatever was aborted is in the next snapshot.
+//! The story: whatever is written while a snapshot is captured, the frames of the snapshot hold the
+//! state at its freeze, neither older nor newer; and whatever was aborted is in the next snapshot.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -396,7 +397,8 @@ proptest! {
     }
 }
 
-/// Depth beyond one directory page, then beyond the path bits: nodes and overflow chains appear and stay sound.
+/// Depth beyond one directory page, then beyond the path bits: nodes and overflow chains appear and
+/// stay sound.
 #[test]
 fn deep_directories_and_overflow_chains_hold_every_record() {
     let groups = KeyGroups::new(64);

@@ -1,16 +1,19 @@
 //! Freeze, capture, and what follows a checkpoint's end.
 //!
-//! `Idle -> Capturing -> Captured -> Idle` for a checkpoint that became durable; from `Capturing` and
-//! `Captured` an abort leads through `Merging` back to `Idle`. Only in `Idle` may the next freeze come.
+//! `Idle -> Capturing -> Captured -> Idle` for a checkpoint that became durable; from `Capturing`
+//! and `Captured` an abort leads through `Merging` back to `Idle`. Only in `Idle` may the next
+//! freeze come.
 //!
-//! A page of the frozen list holds its frozen lines in exactly one place: in `masks[frozen]` (not captured
-//! yet) or in `retained` (captured). Both moves, capture and the first write while merging, go from the former
-//! to the latter, so merging finds every line whatever the order of events was.
+//! A page of the frozen list holds its frozen lines in exactly one place: in `masks[frozen]` (not
+//! captured yet) or in `retained` (captured). Both moves, capture and the first write while
+//! merging, go from the former to the latter, so merging finds every line whatever the order of
+//! events was.
 
 use crate::arena::Arena;
 use crate::page::{PAGE_BYTES, PageId};
 
-/// Masks with at least this many of 64 lines set are staged as the whole page: one copy instead of many runs.
+/// Masks with at least this many of 64 lines set are staged as the whole page: one copy instead of
+/// many runs.
 const WHOLE_PAGE_LINES_MIN: u32 = 56;
 
 /// Where the snapshot of the frozen epoch stands.
@@ -22,7 +25,8 @@ pub(crate) enum Phase {
     Capturing { cursor: usize },
     /// Everything is staged; the checkpoint is not durable yet.
     Captured,
-    /// Aborted: frozen lines from `cursor` on go back to the live masks. `declined` until it was reported.
+    /// Aborted: frozen lines from `cursor` on go back to the live masks. `declined` until it was
+    /// reported.
     Merging { cursor: usize, declined: bool },
 }
 
@@ -74,7 +78,8 @@ impl Arena {
                 }
                 copied_bytes += mask.count_ones() as usize * crate::page::LINE_BYTES;
             }
-            // A page that was captured on its first write costs a look, so that empty walks are bounded too.
+            // A page that was captured on its first write costs a look, so that empty walks are
+            // bounded too.
             copied_bytes += 16;
             cursor += 1;
         }

@@ -1,6 +1,7 @@
 //! The bounded pool of chunks that captured lines are copied into.
 //!
-//! `chunks here + chunks at the checkpoint writer = chunk_count`, fixed at creation: capture allocates nothing.
+//! `chunks here + chunks at the checkpoint writer = chunk_count`, fixed at creation: capture
+//! allocates nothing.
 
 use std::collections::VecDeque;
 
@@ -64,7 +65,8 @@ impl Staging {
     }
 
     fn start_chunk(&mut self) -> bool {
-        // The full chunk goes out even if no other is free: it has to travel before it can come back.
+        // The full chunk goes out even if no other is free: it has to travel before it can come
+        // back.
         self.full.extend(self.current.take());
         self.current = self.free.pop();
         self.current.is_some()

@@ -40,8 +40,8 @@ impl Default for StoreConfig {
 
 /// The state of one shard.
 ///
-/// Tables live inside it ([`crate::ValueTable`]). [`Store::freeze`] fixes an epoch in O(1); [`Store::capture`] copies
-/// what the epoch changed into chunks while the store goes on.
+/// Tables live inside it ([`crate::ValueTable`]). [`Store::freeze`] fixes an epoch in O(1);
+/// [`Store::capture`] copies what the epoch changed into chunks while the store goes on.
 ///
 /// ```
 /// use frazil_state::{CaptureStatus, Store, StoreConfig, ValueTable, hash_key};
@@ -154,7 +154,8 @@ impl Store {
         self.arena.forget_snapshot();
     }
 
-    /// The checkpoint of the snapshot failed: its lines become dirty again, by slices of [`Store::merge`].
+    /// The checkpoint of the snapshot failed: its lines become dirty again, by slices of
+    /// [`Store::merge`].
     pub fn abort_snapshot(&mut self) {
         self.arena.begin_merge(false);
     }
@@ -164,8 +165,8 @@ impl Store {
         self.arena.merge(max_pages)
     }
 
-    /// A patient store makes its shard wait for the capture instead of declining the checkpoint when the staging
-    /// pool is too small for the writes that come in meanwhile.
+    /// A patient store makes its shard wait for the capture instead of declining the checkpoint
+    /// when the staging pool is too small for the writes that come in meanwhile.
     pub fn set_patient(&mut self, patient: bool) {
         self.patient = patient;
     }
@@ -208,8 +209,8 @@ impl Store {
         self.arena.staging.free_count()
     }
 
-    /// Work for a helper thread if fewer than `ahead_bytes` of populated memory are left for growth. Growth beyond what is
-    /// populated still works, but faults on the caller's thread.
+    /// Work for a helper thread if fewer than `ahead_bytes` of populated memory are left for
+    /// growth. Growth beyond what is populated still works, but faults on the caller's thread.
     #[must_use]
     pub fn populate_ahead(&self, ahead_bytes: usize) -> Option<PopulateJob> {
         self.arena.populate_ahead(ahead_bytes / PAGE_BYTES)

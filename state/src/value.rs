@@ -14,8 +14,8 @@ use rkyv::{Archive, Deserialize, Portable, Serialize};
 use crate::hash::hash_bytes;
 use crate::page::PAGE_BYTES;
 
-/// A type that can be kept as state: everything with rkyv's `Archive`, `Serialize` and `Deserialize`
-/// derives and no shared pointers.
+/// A type that can be kept as state: everything with rkyv's `Archive`, `Serialize` and
+/// `Deserialize` derives and no shared pointers.
 ///
 /// Implemented for all such types; nothing is to be written by hand.
 pub trait Value:

@@ -36,8 +36,8 @@ fn damaged(id: PageId, what: &'static str, expected: &str, found: String) -> Sta
 }
 
 impl Store {
-    /// Checks that every page is reached exactly once, that every record lies where its hash leads, and that all counts
-    /// are true.
+    /// Checks that every page is reached exactly once, that every record lies where its hash leads,
+    /// and that all counts are true.
     ///
     /// # Errors
     /// [`StateError::Damaged`] naming the first page that breaks an invariant.

@@ -50,7 +50,15 @@ pub fn run(arguments: &DemoArguments, out: &mut impl Write) -> Result<Exit, Demo
     let rounds = arguments
         .rounds
         .unwrap_or_else(|| rounds_for(arguments.duration(), &calibration, input.byte_count));
-    write_plan(arguments, &input, engine, &calibration, rounds, &machine, out)?;
+    write_plan(
+        arguments,
+        &input,
+        engine,
+        &calibration,
+        rounds,
+        &machine,
+        out,
+    )?;
 
     let folders = folder.empty_job_folders("counting")?;
     let settings = JobSettings {
@@ -178,7 +186,11 @@ fn write_plan(
 ) -> io::Result<()> {
     let shards = engine.shard_count();
     let plural = if shards == 1 { "" } else { "s" };
-    writeln!(out, "runs:  {shards} shard{plural}, {}", calibration.driver.reason)?;
+    writeln!(
+        out,
+        "runs:  {shards} shard{plural}, {}",
+        calibration.driver.reason
+    )?;
     writeln!(
         out,
         "       {rounds} rounds of the input, {} in all (calibrated at {} without checkpoints)",
@@ -190,8 +202,15 @@ fn write_plan(
         "       checkpoints every {} to {} ({}{})",
         duration(arguments.checkpoint_every),
         arguments.dir.display(),
-        machine.file_system.as_deref().unwrap_or("unknown file system"),
-        if machine.is_tmpfs { ": memory, not a disk" } else { "" },
+        machine
+            .file_system
+            .as_deref()
+            .unwrap_or("unknown file system"),
+        if machine.is_tmpfs {
+            ": memory, not a disk"
+        } else {
+            ""
+        },
     )
 }
 
@@ -309,9 +328,8 @@ mod tests {
                 reason: String::new(),
             },
         };
-        let rounds = |seconds, bytes| {
-            rounds_for(Duration::from_secs(seconds), &calibration, bytes).get()
-        };
+        let rounds =
+            |seconds, bytes| rounds_for(Duration::from_secs(seconds), &calibration, bytes).get();
         assert_eq!(rounds(30, 50), 60);
         assert_eq!(rounds(1, 1_000_000), 1);
     }

@@ -1,7 +1,8 @@
-//! The coordinator: one thread that turns time and notices into events of the protocol, and its actions into commands.
+//! The coordinator: one thread that turns time and notices into events of the protocol, and its
+//! actions into commands.
 //!
-//! It owns the job's threads: when the job is over, for whatever reason, it ends the shards, then the writer, and gives the
-//! outcome to whoever waits.
+//! It owns the job's threads: when the job is over, for whatever reason, it ends the shards, then
+//! the writer, and gives the outcome to whoever waits.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex};

@@ -1,8 +1,8 @@
 //! Folding: base image and chain of every shard become a new image, on a thread of its own.
 //!
-//! The fold reads immutable files and writes new ones; nothing refers to them before a later manifest does. A crash
-//! leaves files that the next start sweeps away. Memory: 24 bytes for every page entry of the chain, of one shard at
-//! a time.
+//! The fold reads immutable files and writes new ones; nothing refers to them before a later
+//! manifest does. A crash leaves files that the next start sweeps away. Memory: 24 bytes for every
+//! page entry of the chain, of one shard at a time.
 
 use std::sync::Arc;
 
@@ -33,7 +33,8 @@ impl FoldJob {
     /// Writes and syncs the new images.
     ///
     /// # Errors
-    /// Damage in the files read, or a failed write; files already written are removed as far as that is possible.
+    /// Damage in the files read, or a failed write; files already written are removed as far as
+    /// that is possible.
     pub(crate) fn run(&self) -> Result<Vec<ImageEntry>, Error> {
         let mut images = Vec::new();
         for index in 0..self.shards.len() {

@@ -1,7 +1,9 @@
-//! Which files exist for what: the chain as it is durable, the manifests that are kept, and what may go.
+//! Which files exist for what: the chain as it is durable, the manifests that are kept, and what
+//! may go.
 //!
-//! A file is removed only when no kept manifest, no running fold and no chain names it. The manifest goes before the files
-//! that it names, with a directory sync between, so that a crash never leaves a manifest without its files.
+//! A file is removed only when no kept manifest, no running fold and no chain names it. The
+//! manifest goes before the files that it names, with a directory sync between, so that a crash
+//! never leaves a manifest without its files.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -47,7 +49,8 @@ impl Ledger {
         }
     }
 
-    /// The directory as recovery found it: `restored` and older manifests that decoded, oldest first.
+    /// The directory as recovery found it: `restored` and older manifests that decoded, oldest
+    /// first.
     pub(crate) fn recovered(manifests: &[Manifest], restored: &Manifest, keep: usize) -> Self {
         let kept = manifests
             .iter()
@@ -139,7 +142,8 @@ impl Ledger {
         Ok(())
     }
 
-    /// Removes files of the engine that nothing needs; other files in the directory are not touched.
+    /// Removes files of the engine that nothing needs; other files in the directory are not
+    /// touched.
     ///
     /// # Errors
     /// The storage's.

@@ -1,4 +1,5 @@
-//! Checkpoints: the protocol, the thread that coordinates it, the thread that writes, and the way back.
+//! Checkpoints: the protocol, the thread that coordinates it, the thread that writes, and the way
+//! back.
 
 mod assembly;
 mod coordinator;

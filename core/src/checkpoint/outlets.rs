@@ -25,7 +25,8 @@ struct Outlet {
 /// All sinks of a job, on the writer's side.
 pub(crate) struct Outlets {
     outlets: Vec<Outlet>,
-    /// Rows that could not be staged yet, in order of arrival. Bounded: each holds a buffer of its shard's pool.
+    /// Rows that could not be staged yet, in order of arrival. Bounded: each holds a buffer of its
+    /// shard's pool.
     waiting: VecDeque<StagedRows>,
     /// Bytes staged and not committed, by epoch.
     uncommitted_bytes: BTreeMap<u64, u64>,
@@ -154,7 +155,8 @@ impl Outlets {
         Ok(entries)
     }
 
-    /// Commits all sinks; gives the bytes that were staged for epochs up to this one. Can be repeated.
+    /// Commits all sinks; gives the bytes that were staged for epochs up to this one. Can be
+    /// repeated.
     ///
     /// # Errors
     /// The first sink's that cannot.

@@ -8,11 +8,11 @@
 //!    +--------------------- Settling <------------+
 //! ```
 //!
-//! The writer alone decides whether a checkpoint becomes durable or is dropped, so that both can never be true.
-//! The writer's word of a drop comes before any shard's of having settled: both travel through the writer, and
-//! shards learn of the drop from it.
-//! At most one checkpoint is between request and settled. The last one (input ended, or stop) is tried
-//! again until it succeeds, [`LAST_ATTEMPTS_MAX`] attempts failed, or shards do not settle in time.
+//! The writer alone decides whether a checkpoint becomes durable or is dropped, so that both can
+//! never be true. The writer's word of a drop comes before any shard's of having settled: both
+//! travel through the writer, and shards learn of the drop from it. At most one checkpoint is
+//! between request and settled. The last one (input ended, or stop) is tried again until it
+//! succeeds, [`LAST_ATTEMPTS_MAX`] attempts failed, or shards do not settle in time.
 
 /// Attempts at the last checkpoint.
 pub(crate) const LAST_ATTEMPTS_MAX: u32 = 20;

@@ -1,7 +1,9 @@
-//! From a checkpoint directory to a job that can go on: choose the newest whole checkpoint, restore, let sinks recover.
+//! From a checkpoint directory to a job that can go on: choose the newest whole checkpoint,
+//! restore, let sinks recover.
 //!
-//! There is no silent fresh start: a directory with manifests gives a restored job or an error. Falling back past a
-//! damaged checkpoint is reported, and refused where a sink cannot take back what it may have committed since.
+//! There is no silent fresh start: a directory with manifests gives a restored job or an error.
+//! Falling back past a damaged checkpoint is reported, and refused where a sink cannot take back
+//! what it may have committed since.
 
 use std::time::Instant;
 
@@ -113,7 +115,8 @@ impl Recovered {
 /// Recovers a job from its checkpoint directory, or starts it fresh if there is none in it.
 ///
 /// # Errors
-/// Checkpoints of another job or flow, no whole checkpoint, changed input, or a sink that cannot recover.
+/// Checkpoints of another job or flow, no whole checkpoint, changed input, or a sink that cannot
+/// recover.
 pub(crate) fn recover(
     storage: &dyn Storage,
     identity: &JobIdentity,
@@ -146,8 +149,8 @@ pub(crate) fn recover(
         });
     }
     let checkpoint = chosen.manifest.checkpoint;
-    // The crash may have come between a manifest's rename and its directory sync: nothing is committed on the
-    // word of a name that a power loss could still take.
+    // The crash may have come between a manifest's rename and its directory sync: nothing is
+    // committed on the word of a name that a power loss could still take.
     storage.sync_directory()?;
     outlets.recover(checkpoint, Some(&chosen.manifest.sinks))?;
     let kept = older_manifests(storage, &checkpoints, &chosen.manifest);
@@ -228,7 +231,8 @@ fn choose(
     })
 }
 
-/// True where an older checkpoint may still be whole; false where it would fail alike, or where nothing is damaged.
+/// True where an older checkpoint may still be whole; false where it would fail alike, or where
+/// nothing is damaged.
 fn is_damage(error: &Error) -> bool {
     match error {
         Error::Format(format) => !matches!(

@@ -52,11 +52,13 @@ pub struct RestoredSplit {
 pub struct RecoveryReport {
     /// The checkpoint that was restored.
     pub checkpoint: u64,
-    /// From reading the directory until the state was restored and verified and the sinks had recovered.
+    /// From reading the directory until the state was restored and verified and the sinks had
+    /// recovered.
     pub duration: Duration,
     /// Bytes of state that were restored.
     pub state_bytes: u64,
-    /// The splits of all sources: what lies before their positions is in the restored state and is not read again.
+    /// The splits of all sources: what lies before their positions is in the restored state and is
+    /// not read again.
     pub splits: Vec<RestoredSplit>,
     /// Newer checkpoints that were not whole.
     pub skipped: Vec<SkippedCheckpoint>,

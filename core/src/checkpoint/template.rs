@@ -18,7 +18,8 @@ pub(crate) struct ManifestTemplate {
 }
 
 impl ManifestTemplate {
-    /// The manifest of a complete assembly whose segment is synced and whose sinks have pre-committed.
+    /// The manifest of a complete assembly whose segment is synced and whose sinks have
+    /// pre-committed.
     pub(crate) fn fill(
         &self,
         assembly: &Assembly,
@@ -34,7 +35,8 @@ impl ManifestTemplate {
             .next()
             .map(|report| report.finished_stages.clone())
             .unwrap_or_default();
-        // A source stage ends on each shard in its own time; the others end on all shards or on none.
+        // A source stage ends on each shard in its own time; the others end on all shards or on
+        // none.
         finished_stages.retain(|stage| reports().all(|r| r.finished_stages.contains(stage)));
         let sources = self.job.sources.iter();
         Manifest {

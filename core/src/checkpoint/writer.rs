@@ -1,11 +1,12 @@
 //! The checkpoint writer: one thread that takes what shards hand over and makes it durable.
 //!
-//! It alone decides an epoch's outcome. Durable: segment and staged output synced, manifest published, then sinks commit.
-//! Dropped: anything before the publish failed, a shard declined, or the coordinator gave up. After an outcome the
-//! shards learn it from [`JobControl`], the coordinator from a notice.
+//! It alone decides an epoch's outcome. Durable: segment and staged output synced, manifest
+//! published, then sinks commit. Dropped: anything before the publish failed, a shard declined, or
+//! the coordinator gave up. After an outcome the shards learn it from [`JobControl`], the
+//! coordinator from a notice.
 //!
-//! The thread polls the shards' rings: every millisecond while a checkpoint is in flight or rows came lately, rarely
-//! otherwise. A shard never makes a system call to wake it.
+//! The thread polls the shards' rings: every millisecond while a checkpoint is in flight or rows
+//! came lately, rarely otherwise. A shard never makes a system call to wake it.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex};
@@ -136,8 +137,8 @@ impl Writer {
         }
     }
 
-    /// Obeys commands until the `Begin` of an epoch that a shard's message names. It is in the channel
-    /// already: the coordinator sends it before shards can see the request.
+    /// Obeys commands until the `Begin` of an epoch that a shard's message names. It is in the
+    /// channel already: the coordinator sends it before shards can see the request.
     fn catch_up(&mut self, epoch: u64) {
         while self.begun < epoch && !self.exiting {
             match self.parts.commands.recv() {
@@ -177,8 +178,8 @@ impl Writer {
     fn drain_links(&mut self) -> Result<bool, Error> {
         let mut worked = false;
         for shard in 0..self.parts.links.len() {
-            // What lies there now and no more: a shard that refills its ring as fast as it drains must
-            // not keep commands and other shards waiting.
+            // What lies there now and no more: a shard that refills its ring as fast as it drains
+            // must not keep commands and other shards waiting.
             for _ in 0..self.parts.links[shard].from_shard.slots() {
                 if let Ok(message) = self.parts.links[shard].from_shard.pop() {
                     worked = true;
@@ -359,7 +360,8 @@ impl Writer {
         }
     }
 
-    /// The checkpoint is decided: shards learn it, sinks commit, older files go, and the chain may be folded.
+    /// The checkpoint is decided: shards learn it, sinks commit, older files go, and the chain may
+    /// be folded.
     fn durable(&mut self, report: CheckpointReport) -> Result<(), Error> {
         let assembly = self.assembly.take().expect("a checkpoint was published");
         self.parts.control.make_durable(assembly.epoch);
@@ -419,7 +421,8 @@ impl Writer {
     }
 }
 
-/// Ends the job if the writer's thread unwinds (a sink's committer is user code): nobody else would notice.
+/// Ends the job if the writer's thread unwinds (a sink's committer is user code): nobody else would
+/// notice.
 struct PanicNotice(Sender<Notice>);
 
 impl Drop for PanicNotice {

@@ -152,10 +152,11 @@ where
     V: Value + Clone + Send,
     P: FnMut(&K, &V) -> bool + 'static,
 {
-    /// Emits every key with its last value once all input has ended, beside the updates that `emit_when` accepts.
+    /// Emits every key with its last value once all input has ended, beside the updates that
+    /// `emit_when` accepts.
     ///
-    /// Without an end of the input no last value is emitted. Each pair is emitted once, also if the job is stopped and
-    /// restored in between.
+    /// Without an end of the input no last value is emitted. Each pair is emitted once, also if the
+    /// job is stopped and restored in between.
     pub fn emit_at_end(self) -> AggregatedStream<'f, R, K, V, X, F, AtEnd<When<P>>> {
         self.extend("emit_at_end", |head| head.map_emission(AtEnd))
     }

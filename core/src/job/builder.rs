@@ -38,15 +38,16 @@ impl Job {
         }
     }
 
-    /// Starts the job: recovers it from its checkpoint directory if there is something in it, and returns when all shards
-    /// run.
+    /// Starts the job: recovers it from its checkpoint directory if there is something in it, and
+    /// returns when all shards run.
     ///
-    /// `build` is called once on this thread to plan the flow, and once on every shard to build it; it must make the same
-    /// calls each time.
+    /// `build` is called once on this thread to plan the flow, and once on every shard to build it;
+    /// it must make the same calls each time.
     ///
     /// # Errors
-    /// A flow that is not valid, input that cannot be read or has changed, a checkpoint directory that is in use, belongs to
-    /// another job or holds no whole checkpoint, and whatever the machine refuses.
+    /// A flow that is not valid, input that cannot be read or has changed, a checkpoint directory
+    /// that is in use, belongs to another job or holds no whole checkpoint, and whatever the
+    /// machine refuses.
     pub fn start<F>(self, build: F) -> Result<JobHandle, Error>
     where
         F: Fn(&Flow) + Send + Sync + 'static,
@@ -80,14 +81,15 @@ impl JobBuilder {
         self
     }
 
-    /// What drives the shards' loops; by default glommio on `io_uring`, or plain threads where that is not available.
+    /// What drives the shards' loops; by default glommio on `io_uring`, or plain threads where that
+    /// is not available.
     pub fn driver(mut self, driver: DriverChoice) -> Self {
         self.driver = driver;
         self
     }
 
-    /// Key groups: a power of two up to 32768, fixed when the job first runs; 128 by default. An upper bound of the
-    /// shards that the job can ever have.
+    /// Key groups: a power of two up to 32768, fixed when the job first runs; 128 by default. An
+    /// upper bound of the shards that the job can ever have.
     pub fn key_groups(mut self, count: u32) -> Self {
         self.key_group_count = count;
         self

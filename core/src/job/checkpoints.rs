@@ -49,7 +49,8 @@ impl Checkpoints {
         }
     }
 
-    /// A checkpoint every `interval`, counted from request to request. One that takes longer delays the next.
+    /// A checkpoint every `interval`, counted from request to request. One that takes longer delays
+    /// the next.
     #[must_use]
     pub fn every(interval: Duration) -> Self {
         Self {
@@ -58,7 +59,8 @@ impl Checkpoints {
         }
     }
 
-    /// Checkpoints only when [`JobHandle::checkpoint`](crate::JobHandle::checkpoint) asks for one, and at the end.
+    /// Checkpoints only when [`JobHandle::checkpoint`](crate::JobHandle::checkpoint) asks for one,
+    /// and at the end.
     #[must_use]
     pub fn manual() -> Self {
         Self::off()
@@ -78,7 +80,8 @@ impl Checkpoints {
         self
     }
 
-    /// How long a checkpoint may take before it is dropped and its changes wait for the next; 60 s by default.
+    /// How long a checkpoint may take before it is dropped and its changes wait for the next; 60 s
+    /// by default.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;

@@ -25,8 +25,8 @@ impl Cores {
         Self(Choice::All)
     }
 
-    /// All but `count` cores, at least one shard: the cores left over are for Frazil's helper threads, which makes for the
-    /// lowest latency.
+    /// All but `count` cores, at least one shard: the cores left over are for Frazil's helper
+    /// threads, which makes for the lowest latency.
     #[must_use]
     pub fn all_but(count: usize) -> Self {
         Self(Choice::AllBut(count))

@@ -51,7 +51,8 @@ impl JobHandle {
     /// Waits until the job has ended: all input is read and committed, or it was stopped.
     ///
     /// # Errors
-    /// Why it failed. What was committed before stays committed; starting the job again goes on from there.
+    /// Why it failed. What was committed before stays committed; starting the job again goes on
+    /// from there.
     pub fn wait(self) -> Result<Statistics, Error> {
         let Self {
             coordinator,
@@ -82,8 +83,8 @@ impl JobHandle {
     /// Makes a checkpoint now and waits until it is durable.
     ///
     /// # Errors
-    /// [`Error::CheckpointDropped`] with the reason, [`Error::NoCheckpoints`] for a job without a checkpoint
-    /// directory, [`Error::Ended`] if the job ended first.
+    /// [`Error::CheckpointDropped`] with the reason, [`Error::NoCheckpoints`] for a job without a
+    /// checkpoint directory, [`Error::Ended`] if the job ended first.
     pub fn checkpoint(&self) -> Result<CheckpointReport, Error> {
         if !self.persistent {
             return Err(Error::NoCheckpoints);
@@ -118,7 +119,8 @@ impl JobHandle {
         self.coordinator.is_finished()
     }
 
-    /// Everything measured so far. A shard that is stuck in user code for longer than 50 ms is left out until the next call.
+    /// Everything measured so far. A shard that is stuck in user code for longer than 50 ms is left
+    /// out until the next call.
     #[must_use]
     pub fn statistics(&self) -> Statistics {
         for (probe, bell) in &self.shards {

@@ -22,7 +22,8 @@ pub(crate) struct Context<'a> {
 }
 
 impl Context<'_> {
-    /// Notes a failure; the first one counts. What the operators still do in this turn is discarded with the shard.
+    /// Notes a failure; the first one counts. What the operators still do in this turn is discarded
+    /// with the shard.
     #[cold]
     pub(crate) fn fail(&mut self, error: impl Into<Error>) {
         if self.failure.is_none() {

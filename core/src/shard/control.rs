@@ -1,7 +1,7 @@
 //! What the helper threads tell all shards: a few words that every turn looks at.
 //!
-//! Each word is written by one helper thread and only rises. A shard acts on what it reads at any later time, so
-//! no other memory is published through them and relaxed order serves.
+//! Each word is written by one helper thread and only rises. A shard acts on what it reads at any
+//! later time, so no other memory is published through them and relaxed order serves.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -22,7 +22,8 @@ impl JobControl {
         if last {
             self.last.store(epoch, Ordering::Relaxed);
         }
-        // Release pairs with the acquire in `requested`: a shard that sees the epoch sees whether it is the last.
+        // Release pairs with the acquire in `requested`: a shard that sees the epoch sees whether
+        // it is the last.
         self.requested.store(epoch, Ordering::Release);
     }
 

@@ -162,7 +162,8 @@ impl Shard {
         }
     }
 
-    /// Leaves the histograms where they are asked for. Never waits: an asker that is just looking is served next turn.
+    /// Leaves the histograms where they are asked for. Never waits: an asker that is just looking
+    /// is served next turn.
     fn exchange_statistics(&mut self) {
         if let Some(empty) = taken(&self.parts.probe.empty) {
             self.hand_over(empty);

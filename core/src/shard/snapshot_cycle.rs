@@ -1,8 +1,9 @@
 //! A shard's part of one checkpoint: align, freeze, capture, then wait for the outcome.
 //!
-//! `Idle -> Aligning -> Capturing -> Sent -> Idle`. An abort leads from `Aligning` to `Idle` once the barrier has passed, and
-//! from `Capturing` and `Sent` through `Merging` to `Idle`; both end with a `Settled` to the writer. A shard that
-//! keeps no checkpoints goes from `Aligning` straight to `Sent`.
+//! `Idle -> Aligning -> Capturing -> Sent -> Idle`. An abort leads from `Aligning` to `Idle` once
+//! the barrier has passed, and from `Capturing` and `Sent` through `Merging` to `Idle`; both end
+//! with a `Settled` to the writer. A shard that keeps no checkpoints goes from `Aligning` straight
+//! to `Sent`.
 
 use std::time::Instant;
 
@@ -207,7 +208,8 @@ impl SnapshotCycle {
     }
 
     fn merge(&mut self, parts: &mut CycleParts<'_>) -> bool {
-        // A declined snapshot keeps its lines until the coordinator knows: the epoch is settled once.
+        // A declined snapshot keeps its lines until the coordinator knows: the epoch is settled
+        // once.
         if parts.store.merge(MERGE_SLICE_PAGES) && parts.control.is_aborted(self.epoch) {
             self.settle(parts);
         }

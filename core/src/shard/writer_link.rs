@@ -1,10 +1,12 @@
 //! The rings between a shard and the checkpoint writer.
 //!
-//! Everything that a shard hands over (captured chunks, rows of sinks, the end of a snapshot) travels in one ring, so that the
-//! writer has all rows and chunks of an epoch when it sees the snapshot's end. Chunks and row buffers come back through the
-//! other ring. The ring has a slot for every chunk, every row buffer and every signal that can be under way:
+//! Everything that a shard hands over (captured chunks, rows of sinks, the end of a snapshot)
+//! travels in one ring, so that the writer has all rows and chunks of an epoch when it sees the
+//! snapshot's end. Chunks and row buffers come back through the other ring. The ring has a slot for
+//! every chunk, every row buffer and every signal that can be under way:
 //!
-//! `messages in the ring <= chunk_count + row_buffer_count + SIGNALS_MAX`, so a push never finds it full.
+//! `messages in the ring <= chunk_count + row_buffer_count + SIGNALS_MAX`, so a push never finds it
+//! full.
 
 use std::time::Duration;
 

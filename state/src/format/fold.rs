@@ -6,9 +6,9 @@
 //! between the reads would get a fresh checksum in the new image.
 //!
 //! Memory: 24 bytes per page entry of the chain, up to 48 as the list grows by doubling (72 at the
-//! moment of a move), and one page on the stack while merging. An entry with a line takes at least 80
-//! bytes in its segment, so the index stays below the size of the chain; only fresh pages without
-//! lines, 16 bytes each, could make it larger.
+//! moment of a move), and one page on the stack while merging. An entry with a line takes at least
+//! 80 bytes in its segment, so the index stays below the size of the chain; only fresh pages
+//! without lines, 16 bytes each, could make it larger.
 
 use super::FormatError;
 use super::frame::{Frame, PAGE_ID_END};

@@ -12,9 +12,9 @@
 //! | 12 | 4 | overflow page, 0 = none |
 //! | 16 | 16 a group | tags |
 //!
-//! Fixed geometry: slots from `slots_at`. Slotted: `u16` offsets behind the tags, heap at the page's end.
-//! The bucket is a small open-addressed table of tag groups: a probe starts at the hash's home group and ends
-//! at the first group with an empty tag, or when it has seen all groups.
+//! Fixed geometry: slots from `slots_at`. Slotted: `u16` offsets behind the tags, heap at the
+//! page's end. The bucket is a small open-addressed table of tag groups: a probe starts at the
+//! hash's home group and ends at the first group with an empty tag, or when it has seen all groups.
 
 use std::ops::Range;
 
@@ -311,7 +311,8 @@ impl<'a> Bucket<'a> {
     }
 }
 
-/// Tag groups for a slotted bucket that holds `count` records in `heap_bytes` and is to fill up with their like.
+/// Tag groups for a slotted bucket that holds `count` records in `heap_bytes` and is to fill up
+/// with their like.
 fn groups_for(count: usize, heap_bytes: usize) -> usize {
     let record_bytes = heap_bytes.div_ceil(count.max(1));
     let expected = (PAGE_BYTES - BUCKET_HEADER_BYTES) / (record_bytes + 1 + OFFSET_BYTES);
@@ -346,7 +347,8 @@ pub(crate) fn groups_for_first(geometry: &Geometry, key_bytes: usize, value_byte
 /// Tag groups for one half of a bucket that splits.
 pub(crate) fn groups_for_half(bucket: Bucket<'_>) -> usize {
     let live_bytes = PAGE_BYTES - bucket.heap_start() - bucket.garbage_bytes();
-    // All records may land in one half, which must hold them beside its arrays; the present number of groups does.
+    // All records may land in one half, which must hold them beside its arrays; the present number
+    // of groups does.
     let groups_max =
         (PAGE_BYTES - BUCKET_HEADER_BYTES - live_bytes) / (GROUP_SLOTS * (1 + OFFSET_BYTES));
     groups_for(bucket.count(), live_bytes).min(groups_max)

@@ -1,15 +1,16 @@
 //! From a key group and a path to a bucket page: a trie over the hash bits behind the group.
 //!
-//! A root (16 bytes: reference `u32`, depth `u32`, records `u64`) refers to nothing (0), to a bucket, or to a directory page
-//! (bit 31 set). A directory page has `2^depth` references to buckets or nodes, depth 1 to 9, and doubles inside its page.
-//! The depth stands in the root, so that a lookup reads one line of the directory page and no more.
-//! Below depth 9 hang nodes: one line with 16 references for the next four bits, addressed by page and line (bit 31
-//! set, page in bits 6..31, line in bits 0..6). Every reference is a `u32`; a bucket's depth says how many of the
-//! references around it are its own.
+//! A root (16 bytes: reference `u32`, depth `u32`, records `u64`) refers to nothing (0), to a
+//! bucket, or to a directory page (bit 31 set). A directory page has `2^depth` references to
+//! buckets or nodes, depth 1 to 9, and doubles inside its page. The depth stands in the root, so
+//! that a lookup reads one line of the directory page and no more. Below depth 9 hang nodes: one
+//! line with 16 references for the next four bits, addressed by page and line (bit 31 set, page in
+//! bits 6..31, line in bits 0..6). Every reference is a `u32`; a bucket's depth says how many of
+//! the references around it are its own.
 //!
 //! | page | offset | size | field |
 //! |---|---|---|---|
-//! | roots | 64 | 16 each | roots of [`ROOTS_PER_PAGE`] groups; pages of one table are consecutive |
+//! | roots | 64 | 16 each | roots of [`ROOTS_PER_PAGE`] groups; a table's pages are consecutive |
 //! | directory | 64 | 4 each | references |
 //! | nodes | 4 | 4 | lines in use, line 0 included |
 //! | nodes | 64 | 64 each | nodes |
@@ -78,7 +79,8 @@ pub(crate) fn set_record_count(arena: &mut Arena, roots_first: PageId, group: u3
     arena.write(page, at + ROOT_COUNT_AT, &count.to_le_bytes());
 }
 
-/// The bucket for a path; `None` where the group is empty. `group` is relative to the shard's first.
+/// The bucket for a path; `None` where the group is empty. `group` is relative to the shard's
+/// first.
 ///
 /// # Cost
 /// Two dependent loads up to about 100,000 records a group, one more for each further factor of 16.
@@ -145,8 +147,9 @@ pub(crate) fn set_root(arena: &mut Arena, roots_first: PageId, group: u32, bucke
     arena.raise_directory_version();
 }
 
-/// Makes room below `place` so that its bucket, of depth `depth`, can have two references: afterwards the bucket's parent
-/// resolves more than `depth` bits. `nodes_page` is the table's page for new nodes (or 0) and is replaced when full.
+/// Makes room below `place` so that its bucket, of depth `depth`, can have two references:
+/// afterwards the bucket's parent resolves more than `depth` bits. `nodes_page` is the table's page
+/// for new nodes (or 0) and is replaced when full.
 ///
 /// # Errors
 /// [`StateError::BudgetExhausted`] with the trie unchanged.
@@ -228,8 +231,8 @@ fn new_node(arena: &mut Arena, bucket: PageId, nodes_page: &mut PageId) -> Resul
     Ok(INDIRECT | (page.0 << 6) | line)
 }
 
-/// Points the upper half of a bucket's references to `sibling`: those whose bit number `depth` of the path is set.
-/// `place` is the bucket's place and resolves more than `depth` bits.
+/// Points the upper half of a bucket's references to `sibling`: those whose bit number `depth` of
+/// the path is set. `place` is the bucket's place and resolves more than `depth` bits.
 pub(crate) fn split_references(
     arena: &mut Arena,
     place: Place,
@@ -255,7 +258,8 @@ pub(crate) fn split_references(
     arena.raise_directory_version();
 }
 
-/// Visits every bucket that a group refers to, once for each reference, and every page of its directory.
+/// Visits every bucket that a group refers to, once for each reference, and every page of its
+/// directory.
 ///
 /// # Errors
 /// The first reference outside the arena, page of the wrong kind, or directory that is too deep.

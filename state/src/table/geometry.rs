@@ -1,7 +1,8 @@
 //! Where records lie in a table's buckets.
 //!
-//! A table whose keys and values all have one length gets a *fixed* geometry: slot i at a computed place. Otherwise
-//! records are *slotted*: a `u16` offset per slot, records in a heap that grows down from the page's end.
+//! A table whose keys and values all have one length gets a *fixed* geometry: slot i at a computed
+//! place. Otherwise records are *slotted*: a `u16` offset per slot, records in a heap that grows
+//! down from the page's end.
 
 use super::tags;
 use crate::hash::KeyHash;
@@ -74,7 +75,8 @@ impl Geometry {
         align_up(RECORD_HEADER_BYTES + key_bytes, self.value_align)
     }
 
-    /// Line to load first for a hash: its home tag group where the number of groups is known, else the header.
+    /// Line to load first for a hash: its home tag group where the number of groups is known, else
+    /// the header.
     #[inline]
     pub(crate) fn likely_tags_at(&self, hash: KeyHash) -> usize {
         match &self.fixed {

@@ -1,7 +1,8 @@
 //! Find, insert, replace and remove on bytes: directory above, buckets below.
 //!
-//! Growth: a bucket that is full is rebuilt if that wins space, else split in two by the next path bit; one page is
-//! allocated and one directory node touched. Where the path bits are used up (equal hashes), overflow pages chain.
+//! Growth: a bucket that is full is rebuilt if that wins space, else split in two by the next path
+//! bit; one page is allocated and one directory node touched. Where the path bits are used up
+//! (equal hashes), overflow pages chain.
 
 use super::bucket::{self, Bucket, Fit, Spot};
 use super::directory::{self, Parent, Place};
@@ -17,7 +18,8 @@ use crate::page::{Page, PageId, PageKind};
 /// Hashes prefetched together: their lines fit into the first-level cache beside everything else.
 const PREFETCH_BLOCK: usize = 32;
 
-/// Pages that one insertion can need: a directory page or node page and a sibling for every path bit left.
+/// Pages that one insertion can need: a directory page or node page and a sibling for every path
+/// bit left.
 const SPLIT_PAGES_MAX: usize = 2 * PATH_BITS_END as usize;
 
 /// Key groups of a job and the part of them that a shard owns.
@@ -143,7 +145,8 @@ impl HashTable {
         }
     }
 
-    /// Makes a record for a key that is not in the table and hands out its value bytes, zeroed or not.
+    /// Makes a record for a key that is not in the table and hands out its value bytes, zeroed or
+    /// not.
     ///
     /// # Errors
     /// A key or record over the limits, or an exhausted budget; the table's content is unchanged.
@@ -185,7 +188,8 @@ impl HashTable {
         Ok(())
     }
 
-    /// Refuses a replacement by a longer value before the old one is removed, unless it is sure to succeed.
+    /// Refuses a replacement by a longer value before the old one is removed, unless it is sure to
+    /// succeed.
     ///
     /// # Errors
     /// A record over the limits, or fewer than [`SPLIT_PAGES_MAX`] pages left.
@@ -329,8 +333,8 @@ impl HashTable {
         }
     }
 
-    /// Gives an empty page back where one reference leads to it: an overflow page, or the only bucket of a group. Buckets
-    /// below a directory stay; their neighbours' growth will use them.
+    /// Gives an empty page back where one reference leads to it: an overflow page, or the only
+    /// bucket of a group. Buckets below a directory stay; their neighbours' growth will use them.
     fn release_empty(&self, arena: &mut Arena, hash: KeyHash, empty: PageId) {
         let place = self.locate(arena, hash).expect("the record was found here");
         let next = self.bucket(arena, empty).next();

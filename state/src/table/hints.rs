@@ -1,9 +1,9 @@
 //! Where prefetching found a key's bucket, so that the access that follows need not walk the
 //! directory again.
 //!
-//! A direct-mapped cache of (hash, bucket), valid as long as no directory of the arena changed: every
-//! change raises the arena's directory version, and a hint of another version is ignored. A hint is
-//! never needed for correctness.
+//! A direct-mapped cache of (hash, bucket), valid as long as no directory of the arena changed:
+//! every change raises the arena's directory version, and a hint of another version is ignored. A
+//! hint is never needed for correctness.
 
 use std::cell::Cell;
 

@@ -12,7 +12,8 @@ pub struct ScanCursor {
 }
 
 impl HashTable {
-    /// Visits whole buckets from the cursor on until at least `limit` records were visited; true at the end.
+    /// Visits whole buckets from the cursor on until at least `limit` records were visited; true at
+    /// the end.
     pub(crate) fn scan<E>(
         &self,
         arena: &Arena,

@@ -1,6 +1,7 @@
 //! Tag bytes: one per slot, matched sixteen at a time.
 //!
-//! Bit 7 set = a record, with seven hash bits; clear = one of the marks below. A zeroed page is an empty bucket.
+//! Bit 7 set = a record, with seven hash bits; clear = one of the marks below. A zeroed page is an
+//! empty bucket.
 
 use wide::u8x16;
 
@@ -39,7 +40,8 @@ pub(crate) fn is_record(tag: u8) -> bool {
 
 /// One bit for each of the sixteen tags that equals `tag`.
 ///
-/// A plain loop was tried first: the compiler turns it into a chain of shuffles, four times the work.
+/// A plain loop was tried first: the compiler turns it into a chain of shuffles, four times the
+/// work.
 #[inline]
 #[expect(
     clippy::cast_possible_truncation,

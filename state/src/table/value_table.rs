@@ -37,8 +37,8 @@ impl<K: Key + ?Sized, V: Value> ValueTable<K, V> {
     /// Opens the table `name`, creating it if the store has none.
     ///
     /// # Errors
-    /// [`StateError::TypeChanged`] if the table was written with other types, [`StateError::Table`] if a bound on
-    /// names or tables is hit.
+    /// [`StateError::TypeChanged`] if the table was written with other types, [`StateError::Table`]
+    /// if a bound on names or tables is hit.
     pub fn open(store: &mut Store, name: &str) -> Result<Self, StateError> {
         let identity = TypeIdentity {
             key_fingerprint: value::type_fingerprint::<K>(K::FIXED_BYTES.unwrap_or(0), 1),
@@ -109,14 +109,16 @@ impl<K: Key + ?Sized, V: Value> ValueTable<K, V> {
         Some(&arena.page(found.page).0[range])
     }
 
-    /// Changes the value of a key, starting from `initial` where there is none, and gives what `update` returned.
+    /// Changes the value of a key, starting from `initial` where there is none, and gives what
+    /// `update` returned.
     ///
     /// # Errors
-    /// A key or value over the limits, an exhausted budget, or stored bytes that are no value of this type.
+    /// A key or value over the limits, an exhausted budget, or stored bytes that are no value of
+    /// this type.
     ///
     /// # Cost
-    /// A value whose archive keeps its length is changed in place and touches no other line. Does not allocate for
-    /// fixed-size values. Bounded by one page split.
+    /// A value whose archive keeps its length is changed in place and touches no other line. Does
+    /// not allocate for fixed-size values. Bounded by one page split.
     #[inline]
     pub fn update<T>(
         &self,
@@ -215,7 +217,8 @@ impl<K: Key + ?Sized, V: Value> ValueTable<K, V> {
         self.len(store) == 0
     }
 
-    /// Visits keys and values from the cursor on, at least `limit` of them if so many are left; true at the end.
+    /// Visits keys and values from the cursor on, at least `limit` of them if so many are left;
+    /// true at the end.
     ///
     /// Every key that is in the table during the whole scan is visited once.
     ///

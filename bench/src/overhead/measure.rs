@@ -1,0 +1,156 @@
+//! Interleaved pairs of runs, each in an engine of its own.
+
+use super::costs::CostHistograms;
+use super::lines::Lines;
+use crate::demo::error::DemoError;
+use crate::job::{self, EngineSettings, Tally};
+use crate::result::{OverheadResult, Pair};
+use crate::work_folder::WorkFolder;
+use frazil::{Checkpoints, JobHandle, Statistics};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+const FOLDER: &str = "overhead";
+
+/// Longest wait until every line was read once.
+const WARM_UP_MAX: Duration = Duration::from_secs(3);
+const WARM_UP_POLL: Duration = Duration::from_millis(5);
+
+/// What to measure.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    /// Shards and driver.
+    pub engine: EngineSettings,
+    /// Time between checkpoints of the runs that make some.
+    pub checkpoint_every: Duration,
+    /// Runs with checkpoints off, and as many with checkpoints on.
+    pub pair_count: u32,
+    /// How long each run is measured.
+    pub window: Duration,
+}
+
+/// What was measured.
+#[derive(Debug)]
+pub struct Measurement {
+    /// Throughput, pair by pair, with all histograms of the runs with checkpoints.
+    pub result: OverheadResult,
+    /// Checkpoints that became durable while they were measured, of all runs.
+    pub checkpoint_count: u64,
+    /// How long runs with checkpoints were measured, in all.
+    pub measured: Duration,
+    pub(super) costs: CostHistograms,
+}
+
+/// One run.
+struct Run {
+    identifiers_per_second: f64,
+    measured: Duration,
+    checkpoint_count: u64,
+    costs: CostHistograms,
+}
+
+/// Runs the job over `lines` in pairs, first with checkpoints off and then on, in `folder`;
+/// `each` is told after every pair.
+///
+/// # Errors
+///
+/// The engine's, and what the work folder says.
+///
+/// # Panics
+///
+/// If the plan has no pair.
+pub fn measure(
+    plan: &Plan,
+    lines: &Lines,
+    folder: &WorkFolder,
+    mut each: impl FnMut(Pair),
+) -> Result<Measurement, DemoError> {
+    let mut pairs = Vec::new();
+    let mut total: Option<Run> = None;
+    for _ in 0..plan.pair_count {
+        let off = run(plan, lines, folder, false)?;
+        let on = run(plan, lines, folder, true)?;
+        let pair = Pair {
+            off: off.identifiers_per_second,
+            on: on.identifiers_per_second,
+        };
+        each(pair);
+        pairs.push(pair);
+        match &mut total {
+            Some(total) => total.add(&on),
+            None => total = Some(on),
+        }
+    }
+    let total = total.expect("a plan has at least one pair");
+    let result = OverheadResult::new(pairs, total.costs.results());
+    Ok(Measurement {
+        result: result.expect("a plan has at least one pair"),
+        checkpoint_count: total.checkpoint_count,
+        measured: total.measured,
+        costs: total.costs,
+    })
+}
+
+impl Run {
+    fn add(&mut self, other: &Self) {
+        self.measured += other.measured;
+        self.checkpoint_count += other.checkpoint_count;
+        self.costs.add(&other.costs);
+    }
+}
+
+fn run(
+    plan: &Plan,
+    lines: &Lines,
+    folder: &WorkFolder,
+    with_checkpoints: bool,
+) -> Result<Run, DemoError> {
+    let places = folder.empty_job_folders(FOLDER)?;
+    let checkpoints = if with_checkpoints {
+        Checkpoints::every(plan.checkpoint_every).dir(places.checkpoints)
+    } else {
+        Checkpoints::off()
+    };
+    let tally = Arc::new(Tally::default());
+    let shared = Arc::clone(&tally);
+    let handle = job::start(
+        plan.engine,
+        checkpoints,
+        lines.clone(),
+        places.output,
+        shared,
+    )?;
+    warm_up(&handle, &tally, lines.byte_count());
+
+    let before = handle.statistics();
+    let (started, counted) = (Instant::now(), tally.read());
+    thread::sleep(plan.window);
+    let (measured, counted) = (started.elapsed(), tally.read() - counted);
+    let after = handle.statistics();
+
+    handle.stop();
+    handle.wait()?;
+    folder.remove_job_folders(FOLDER)?;
+    Ok(Run {
+        identifiers_per_second: counted.identifiers as f64 / measured.as_secs_f64(),
+        measured,
+        checkpoint_count: completed(&after) - completed(&before),
+        costs: CostHistograms::of(&after).since(&CostHistograms::of(&before)),
+    })
+}
+
+/// Waits until every key has been met, as far as that can be in a short time.
+fn warm_up(handle: &JobHandle, tally: &Tally, byte_count: u64) {
+    let started = Instant::now();
+    while tally.read().bytes < byte_count
+        && started.elapsed() < WARM_UP_MAX
+        && !handle.is_finished()
+    {
+        thread::sleep(WARM_UP_POLL);
+    }
+}
+
+fn completed(statistics: &Statistics) -> u64 {
+    statistics.checkpoints.completed_count
+}

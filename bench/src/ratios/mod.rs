@@ -1,0 +1,19 @@
+//! The table of ratios: what Frazil costs by what the machine itself can do.
+
+mod bound;
+pub mod child;
+mod command;
+mod g01_throughput;
+mod g03_checkpointing;
+mod g05_freeze;
+mod g09_bytes;
+mod g12_hop;
+mod g13_growth;
+mod g15_memory;
+mod g16_faults;
+mod hop_source;
+mod ratio;
+mod setting;
+
+pub use command::{RatiosArguments, run};
+pub use ratio::Ratio;

@@ -1,0 +1,162 @@
+//! Frazil's table: one key after the other, or announced a block ahead as the engine does.
+
+use super::{BLOCK, Operation};
+use crate::measure_error::MeasureError;
+use crate::workload::Keys;
+use frazil::state::{KeyHash, Store, StoreConfig, ValueTable, hash_key};
+use std::hint::black_box;
+
+/// A store with a table that has every key in it.
+pub struct TableSide {
+    store: Store,
+    table: ValueTable<u64, u64>,
+    keys: Keys,
+    position: u64,
+}
+
+/// Keys and their hashes.
+#[derive(Clone, Copy)]
+struct Block {
+    keys: [u64; BLOCK],
+    hashes: [KeyHash; BLOCK],
+}
+
+impl TableSide {
+    /// A table with every key counted once.
+    ///
+    /// # Errors
+    ///
+    /// The store's.
+    pub fn populated(keys: Keys) -> Result<Self, MeasureError> {
+        let (store, table) = new_table(keys.count())?;
+        let mut side = Self {
+            store,
+            table,
+            keys,
+            position: 0,
+        };
+        while side.position < keys.count() {
+            side.populate_ahead();
+            let key = keys.at(side.position);
+            side.table.put(&mut side.store, hash_key(&key), &key, &1)?;
+            side.position += 1;
+        }
+        Ok(side)
+    }
+
+    /// Does `operation` with `block_count` blocks of uniform keys; gives how often. `announced`
+    /// blocks are prefetched while the block before is worked on.
+    ///
+    /// # Errors
+    ///
+    /// The table's.
+    pub fn run(
+        &mut self,
+        operation: Operation,
+        announced: bool,
+        block_count: u32,
+    ) -> Result<u64, MeasureError> {
+        let mut next = self.next_block(announced);
+        for _ in 0..block_count {
+            let block = next;
+            next = self.next_block(announced);
+            match operation {
+                Operation::Get => self.get(&block)?,
+                Operation::Update => self.update(&block)?,
+            }
+        }
+        // The block that was only announced comes again.
+        self.position -= BLOCK as u64;
+        Ok(u64::from(block_count) * BLOCK as u64)
+    }
+
+    fn next_block(&mut self, announced: bool) -> Block {
+        let mut block = Block {
+            keys: [0; BLOCK],
+            hashes: [KeyHash(0); BLOCK],
+        };
+        for (offset, key) in block.keys.iter_mut().enumerate() {
+            *key = self.keys.at(self.position + offset as u64);
+        }
+        for (hash, key) in block.hashes.iter_mut().zip(&block.keys) {
+            *hash = hash_key(key);
+        }
+        self.position += BLOCK as u64;
+        if announced {
+            self.table.prefetch(&self.store, &block.hashes);
+        }
+        block
+    }
+
+    fn get(&self, block: &Block) -> Result<(), MeasureError> {
+        let mut sum = 0;
+        for (key, hash) in block.keys.iter().zip(&block.hashes) {
+            sum += self.table.get(&self.store, *hash, key)?.unwrap_or_default();
+        }
+        black_box(sum);
+        Ok(())
+    }
+
+    fn update(&mut self, block: &Block) -> Result<(), MeasureError> {
+        for (key, hash) in block.keys.iter().zip(&block.hashes) {
+            let add = |count: &mut u64| *count += 1;
+            self.table.update(&mut self.store, *hash, key, &0, add)?;
+        }
+        Ok(())
+    }
+
+    fn populate_ahead(&self) {
+        if let Some(job) = self.store.populate_ahead(POPULATED_AHEAD_BYTES) {
+            job.run();
+        }
+    }
+
+    /// The sum of all values, to be compared with another side's.
+    ///
+    /// # Errors
+    ///
+    /// The table's.
+    pub fn sum(&self) -> Result<u64, MeasureError> {
+        let mut sum = 0;
+        for position in 0..self.keys.count() {
+            let key = self.keys.at(position);
+            let value = self.table.get(&self.store, hash_key(&key), &key)?;
+            sum += value.unwrap_or_default();
+        }
+        Ok(sum)
+    }
+}
+
+/// Memory that is asked for ahead of growth, as a shard does.
+pub(super) const POPULATED_AHEAD_BYTES: usize = 16 << 20;
+
+/// An empty table in a store with room for `key_count` records of 16 bytes, however full its pages
+/// are.
+pub(super) fn new_table(key_count: u64) -> Result<(Store, ValueTable<u64, u64>), MeasureError> {
+    const BYTES_A_KEY_MAX: u64 = 64;
+    let mut store = Store::new(&StoreConfig {
+        budget_bytes: (key_count * BYTES_A_KEY_MAX).max(64 << 20),
+        ..StoreConfig::default()
+    })?;
+    let table = ValueTable::open(&mut store, "counts")?;
+    Ok((store, table))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::MapSide;
+    use super::*;
+
+    #[test]
+    fn table_and_map_end_with_the_same_sum() {
+        let keys = Keys::new(1_000);
+        let mut table = TableSide::populated(keys).unwrap();
+        let mut map = MapSide::populated(keys);
+        for announced in [false, true] {
+            table.run(Operation::Update, announced, 5).unwrap();
+            table.run(Operation::Get, announced, 5).unwrap();
+            map.run(Operation::Update, 5);
+        }
+        assert_eq!(table.sum().unwrap(), map.sum());
+    }
+}
