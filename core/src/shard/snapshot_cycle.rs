@@ -5,7 +5,7 @@
 //! with a `Settled` to the writer. A shard that keeps no checkpoints goes from `Aligning` straight
 //! to `Sent`.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use frazil_state::{CaptureStatus, Store};
 
@@ -26,12 +26,17 @@ enum Phase {
     Aligning {
         since: Instant,
     },
-    Capturing {
-        since: Instant,
-        report: Box<SnapshotReport>,
-    },
+    Capturing(Frozen),
     Sent,
     Merging,
+}
+
+/// What is noted at the freeze; the rest of the report is put together when records run again.
+#[derive(Clone, Copy)]
+struct Frozen {
+    at: Instant,
+    align: Duration,
+    page_count: u32,
 }
 
 /// Where the shard stands in the checkpoint protocol.
@@ -42,6 +47,8 @@ pub(crate) struct SnapshotCycle {
     /// False where no checkpoints are kept: then nothing is frozen.
     persistent: bool,
     frozen_at: Option<Instant>,
+    /// Stages that were finished at the freeze.
+    finished_stages: Vec<u32>,
     /// When alignment was complete, until the next turn shows how long records stood still.
     pause_since: Option<Instant>,
 }
@@ -62,6 +69,7 @@ impl SnapshotCycle {
             epoch: restored_epoch,
             persistent,
             frozen_at: None,
+            finished_stages: Vec::new(),
             pause_since: None,
         }
     }
@@ -92,7 +100,7 @@ impl SnapshotCycle {
         let worked = match self.phase {
             Phase::Idle => false,
             Phase::Aligning { since } => self.try_freeze(since, &mut parts),
-            Phase::Capturing { .. } => self.capture(&mut parts),
+            Phase::Capturing(frozen) => self.capture(frozen, &mut parts),
             Phase::Sent => self.await_outcome(&mut parts),
             Phase::Merging => self.merge(&mut parts),
         };
@@ -107,8 +115,8 @@ impl SnapshotCycle {
         match self.phase {
             Phase::Idle => Activity::Steady,
             Phase::Aligning { .. } => Activity::Barrier,
-            Phase::Capturing { .. } | Phase::Sent | Phase::Merging if fresh => Activity::Barrier,
-            Phase::Capturing { .. } | Phase::Merging => Activity::Capture,
+            Phase::Capturing(_) | Phase::Sent | Phase::Merging if fresh => Activity::Barrier,
+            Phase::Capturing(_) | Phase::Merging => Activity::Capture,
             Phase::Sent => Activity::Sync,
         }
     }
@@ -130,34 +138,21 @@ impl SnapshotCycle {
         if self.persistent {
             parts.store.freeze();
         }
+        let finished = parts.stages.iter().filter(|stage| stage.is_finished());
+        self.finished_stages.clear();
+        self.finished_stages.extend(finished.map(|stage| stage.index()));
         release(parts.stages);
         self.frozen_at = Some(aligned);
         self.pause_since = Some(aligned);
-        let report = Box::new(SnapshotReport {
-            epoch: self.epoch,
-            page_count: parts.store.page_count(),
-            positions: parts
-                .stages
-                .iter()
-                .flat_map(|stage| stage.positions().iter().cloned())
-                .collect(),
-            finished_stages: parts
-                .stages
-                .iter()
-                .filter(|stage| stage.is_finished())
-                .map(|stage| stage.index())
-                .collect(),
+        self.phase = Phase::Capturing(Frozen {
+            at: aligned,
             align: aligned - since,
-            capture: std::time::Duration::ZERO,
+            page_count: parts.store.page_count(),
         });
-        self.phase = Phase::Capturing {
-            since: aligned,
-            report,
-        };
         true
     }
 
-    fn capture(&mut self, parts: &mut CycleParts<'_>) -> bool {
+    fn capture(&mut self, frozen: Frozen, parts: &mut CycleParts<'_>) -> bool {
         if self.persistent {
             if parts.control.is_aborted(self.epoch) {
                 parts.store.abort_snapshot();
@@ -182,12 +177,17 @@ impl SnapshotCycle {
                 CaptureStatus::Done => parts.statistics.capture_slice.saturating_record(slice),
             }
         }
-        if let Phase::Capturing { since, mut report } =
-            std::mem::replace(&mut self.phase, Phase::Sent)
-        {
-            report.capture = since.elapsed();
-            parts.link.push(ToWriter::Snapshot(report));
-        }
+        // Positions stay those of the barrier until the next one is injected.
+        let positions = parts.stages.iter().flat_map(|stage| stage.positions());
+        parts.link.push(ToWriter::Snapshot(Box::new(SnapshotReport {
+            epoch: self.epoch,
+            page_count: frozen.page_count,
+            positions: positions.cloned().collect(),
+            finished_stages: self.finished_stages.clone(),
+            align: frozen.align,
+            capture: frozen.at.elapsed(),
+        })));
+        self.phase = Phase::Sent;
         true
     }
 
