@@ -16,109 +16,175 @@ use frazil_tests::{
 /// Operations that are all crashed at; beyond them a sample is.
 const ALL_BELOW: u64 = 100;
 
+/// A checkpoint whose messages went missing would wait for its timeout of a minute.
+const STANDSTILL_SECONDS: u64 = 30;
+
+/// Which disk's operations are counted for the crash, which stops both.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum CrashIn {
+    Checkpoints,
+    Output,
+}
+
+/// Two disks: a sync of one directory must not make up for a missing sync of the other.
+#[derive(Clone, Default)]
+struct Disks {
+    checkpoints: MemoryStorage,
+    output: MemoryStorage,
+}
+
+impl Disks {
+    fn after_process_crash(&self) -> Self {
+        Self {
+            checkpoints: self.checkpoints.after_process_crash(),
+            output: self.output.after_process_crash(),
+        }
+    }
+
+    fn after_power_loss(&self, seed: u64) -> Self {
+        Self {
+            checkpoints: self.checkpoints.after_power_loss(seed),
+            output: self.output.after_power_loss(!seed),
+        }
+    }
+}
+
 struct Sweep {
     run: WordCount,
     reference: BTreeMap<(String, u64), u64>,
+    crash_in: CrashIn,
 }
 
 impl Sweep {
-    /// Runs on `disk` until the crash or the end; gives the newest checkpoint reported durable.
-    fn run_to(&self, disk: &MemoryStorage, crash_at: u64) -> Option<u64> {
-        let plan = FaultPlan::none()
-            .crash_at(crash_at)
-            .with_seed(crash_at);
-        let storage = MortalStorage::new(disk, plan);
+    /// Runs on `disks` until the crash or the end; gives the newest checkpoint reported durable,
+    /// and the operations of the disk that crashes.
+    fn run_to(&self, disks: &Disks, crash: FaultPlan) -> (Result<(), Error>, Option<u64>, u64) {
+        let (for_checkpoints, for_output) = match self.crash_in {
+            CrashIn::Checkpoints => (crash, FaultPlan::none()),
+            CrashIn::Output => (FaultPlan::none(), crash),
+        };
+        let checkpoints = MortalStorage::new(&disks.checkpoints, for_checkpoints);
+        let output = MortalStorage::new(&disks.output, for_output);
+        let run = WordCount {
+            checkpoints: Arc::new(checkpoints.clone()),
+            output: Arc::new(output.clone()),
+            ..self.run.clone()
+        };
         let begun = Instant::now();
-        let (outcome, durable) = self.run.on(Arc::new(storage.clone())).run();
-        let standstill = begun.elapsed().as_secs() >= 30;
-        assert!(!standstill, "crash_at={crash_at}: it stood still");
-        let has_crashed = storage.operations() > crash_at;
+        let mut durable = None;
+        let outcome = run.run_in_steps(|report| {
+            if let Ok(report) = report {
+                durable = Some(report.checkpoint);
+            }
+        });
+        let seconds = begun.elapsed().as_secs();
+        assert!(seconds < STANDSTILL_SECONDS, "it stood still: {outcome:?}");
+        let operations = match self.crash_in {
+            CrashIn::Checkpoints => checkpoints.operations(),
+            CrashIn::Output => output.operations(),
+        };
+        (outcome, durable, operations)
+    }
+
+    fn crash_at(&self, disks: &Disks, operation: u64) -> Option<u64> {
+        let plan = FaultPlan::none().crash_at(operation).with_seed(operation);
+        let (outcome, durable, operations) = self.run_to(disks, plan);
+        let has_crashed = operations > operation;
         assert_eq!(
             outcome.is_err(),
             has_crashed,
-            "crash_at={crash_at}: {outcome:?}"
+            "crash_at={operation}: {outcome:?}"
         );
-        durable.last().copied()
+        durable
     }
 
     /// Goes on from what a crash left: from a checkpoint no older than `durable`, with no damage
     /// to report, to the same output.
-    fn finish(&self, disk: &MemoryStorage, durable: Option<u64>, case: &str) {
-        assert_nothing_early(disk, &self.reference);
-        let run = self.run.on(Arc::new(disk.clone()));
-        let handle = run
-            .start()
-            .unwrap_or_else(|error| panic!("{case}: {error}"));
+    fn finish(&self, disks: &Disks, durable: Option<u64>, case: &str) {
+        assert_nothing_early(&disks.output, &self.reference);
+        let run = WordCount {
+            checkpoints: Arc::new(disks.checkpoints.clone()),
+            output: Arc::new(disks.output.clone()),
+            ..self.run.clone()
+        };
+        let handle = run.start();
+        let handle = handle.unwrap_or_else(|error| panic!("{case}: {error}"));
         let restored = handle.recovery().map(|recovery| recovery.checkpoint);
         assert!(restored >= durable, "{case}: {restored:?} < {durable:?}");
-        let skipped = handle.recovery().map_or(0, |recovery| recovery.skipped.len());
+        let skipped = handle
+            .recovery()
+            .map_or(0, |recovery| recovery.skipped.len());
         assert_eq!(skipped, 0, "{case}: {:?}", handle.recovery());
         let begun = Instant::now();
         let ended = handle.wait();
         ended.unwrap_or_else(|error| panic!("{case}: {error}"));
-        // A checkpoint that somebody's message went missing for waits for its timeout of a minute.
-        assert!(begun.elapsed().as_secs() < 30, "{case}: it stood still");
-        let rows = committed_rows(disk);
+        let seconds = begun.elapsed().as_secs();
+        assert!(seconds < STANDSTILL_SECONDS, "{case}: it stood still");
+        let rows = committed_rows(&disks.output);
         assert!(rows == self.reference, "{case}: rows differ");
     }
 
-    /// Operations of the longest of some runs without a crash: how many checkpoints fit is up to
-    /// the machine.
-    fn count_operations(&self) -> u64 {
-        let counts = (0..5).map(|_| {
-            let counting = MortalStorage::new(&MemoryStorage::new(), FaultPlan::none());
-            let (outcome, _) = self.run.on(Arc::new(counting.clone())).run();
-            outcome.expect("a run without a crash ends well");
-            counting.operations()
-        });
-        counts.max().expect("five runs")
-    }
-
     fn sweep(&self, stride: usize) {
-        let operations = self.count_operations();
-        assert!(operations > 60, "too few operations: {operations}");
+        let (outcome, _, operations) = self.run_to(&Disks::default(), FaultPlan::none());
+        outcome.expect("a run without a crash ends well");
+        assert!(operations > 40, "too few operations: {operations}");
         let sampled = (ALL_BELOW..operations).step_by(stride);
-        for crash_at in (0..ALL_BELOW.min(operations)).chain(sampled) {
-            self.crash(crash_at);
+        for operation in (0..ALL_BELOW.min(operations)).chain(sampled) {
+            self.crash(operation);
         }
     }
 
-    fn crash(&self, crash_at: u64) {
-        let disk = MemoryStorage::new();
-        let durable = self.run_to(&disk, crash_at);
-        let case = format!("shards={} crash_at={crash_at}", self.run.shards);
-        let killed = disk.after_process_crash();
-        if crash_at % 3 == 0 {
+    fn crash(&self, operation: u64) {
+        let disks = Disks::default();
+        let durable = self.crash_at(&disks, operation);
+        let (shards, crash_in) = (self.run.shards, self.crash_in);
+        let case = format!("shards={shards} crash_in={crash_in:?} crash_at={operation}");
+        let killed = disks.after_process_crash();
+        if operation.is_multiple_of(3) {
             // The recovery crashes as well.
-            let durable = self.run_to(&killed, crash_at % 41).max(durable);
-            let twice = killed.after_power_loss(crash_at);
+            let durable = self.crash_at(&killed, operation % 41).max(durable);
+            let twice = killed.after_power_loss(operation);
             self.finish(&twice, durable, &format!("{case} twice"));
         } else {
             self.finish(&killed, durable, &case);
         }
-        let cut = disk.after_power_loss(crash_at);
+        let cut = disks.after_power_loss(operation);
         self.finish(&cut, durable, &format!("{case} power loss"));
     }
 }
 
-fn sweep(shards: usize, stride: usize) {
+fn sweep(shards: usize, crash_in: CrashIn) {
     let text = text(12_000, 900);
     let (_folder, input) = input_file(&text);
     let mut run = WordCount::new(input, Arc::new(MemoryStorage::new()));
     run.shards = shards;
-    run.rounds = 40;
     let reference = reference_rows(&text, run.rounds);
-    Sweep { run, reference }.sweep(stride);
+    let sweep = Sweep {
+        run,
+        reference,
+        crash_in,
+    };
+    sweep.sweep(11);
 }
 
 #[test]
-fn no_crash_of_one_shard_changes_the_output() {
-    sweep(1, 7);
+fn no_crash_in_the_checkpoints_of_one_shard_changes_the_output() {
+    sweep(1, CrashIn::Checkpoints);
 }
 
 #[test]
-fn no_crash_of_two_shards_changes_the_output() {
-    sweep(2, 11);
+fn no_crash_in_the_checkpoints_of_two_shards_changes_the_output() {
+    sweep(2, CrashIn::Checkpoints);
+}
+
+#[test]
+fn no_crash_in_the_output_of_one_shard_changes_the_output() {
+    sweep(1, CrashIn::Output);
+}
+
+#[test]
+fn no_crash_in_the_output_of_two_shards_changes_the_output() {
+    sweep(2, CrashIn::Output);
 }
 
 #[test]
@@ -126,7 +192,7 @@ fn a_crash_ends_the_job_with_an_error_and_not_in_a_wait_for_ever() {
     let (_folder, input) = input_file(&text(2_000, 100));
     let disk = MemoryStorage::new();
     let storage = MortalStorage::new(&disk, FaultPlan::none().crash_at(3));
-    let (outcome, _) = WordCount::new(input, Arc::new(storage)).run();
+    let outcome = WordCount::new(input, Arc::new(storage)).run_in_steps(|_| {});
     let Err(Error::HelperPanicked { thread, message }) = outcome else {
         panic!("{outcome:?}");
     };

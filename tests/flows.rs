@@ -182,9 +182,10 @@ fn functions_are_called_and_records_counted_once_without_a_crash() {
     let job = builder(3, &disk).build().expect("valid settings");
     let handle = job.start(move |flow| {
         let (sum, called) = (Arc::clone(&shared), Arc::clone(&calls));
-        flow.source(numbers()).sink(ForEach::new(move |number: &u64| {
-            sum.fetch_add(*number, Ordering::Relaxed);
-        }));
+        flow.source(numbers())
+            .sink(ForEach::new(move |number: &u64| {
+                sum.fetch_add(*number, Ordering::Relaxed);
+            }));
         flow.source(numbers())
             .key_by_value(|number| number % 7)
             .aggregate("count", 0u64, |count, _number| *count += 1)
@@ -199,7 +200,8 @@ fn functions_are_called_and_records_counted_once_without_a_crash() {
     handle.expect("starts").wait().expect("ends well");
     assert_eq!(sum.load(Ordering::Relaxed), (0..50_000).sum::<u64>());
     assert_eq!(counted.get(), 50_000);
-    let expected = (0..7_u64).map(|key| (key, (0..50_000_u64).filter(|n| n % 7 == key).count() as u64));
+    let records_of = |key| (0..50_000_u64).filter(move |number| number % 7 == key);
+    let expected = (0..7).map(|key| (key, records_of(key).count() as u64));
     assert_eq!(*called.lock().expect("no panic"), expected.collect());
 }
 
@@ -233,4 +235,3 @@ fn a_channel_gets_every_record_once_also_across_a_stop() {
         assert!(counts.iter().copied().eq(1..=500), "key={key}: {counts:?}");
     }
 }
-

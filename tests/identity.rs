@@ -73,7 +73,12 @@ fn checkpoints_of_another_job_are_refused() {
     let places = Places::stopped();
     let error = refused(
         places.start("words", 2, "other"),
-        &["\"lines\"", "\"words\"", "choose another checkpoint directory", "checkpoints"],
+        &[
+            "\"lines\"",
+            "\"words\"",
+            "choose another checkpoint directory",
+            "checkpoints",
+        ],
     );
     assert!(matches!(error, Error::OtherJob { .. }), "{error:?}");
 }
@@ -92,7 +97,10 @@ fn checkpoints_of_another_flow_are_refused() {
             .emit_at_end()
             .sink(CsvFiles::new(&output));
     });
-    let error = refused(started, &["another flow", "operators", "run the flow that made it"]);
+    let error = refused(
+        started,
+        &["another flow", "operators", "run the flow that made it"],
+    );
     assert!(matches!(error, Error::OtherFlow { .. }), "{error:?}");
 }
 
@@ -150,8 +158,14 @@ fn a_second_job_on_the_same_directories_is_refused_while_the_first_runs() {
     let holder = format!("process {}", std::process::id());
     let parts = [holder.as_str(), "checkpoints", "stop that process"];
     let error = refused(places.start("lines", 1, "other"), &parts);
-    assert!(matches!(error, Error::Io(IoError::Locked { .. })), "{error:?}");
-    refused(places.start("lines", 1, "out"), &["out", "is in use", "stop that process"]);
+    assert!(
+        matches!(error, Error::Io(IoError::Locked { .. })),
+        "{error:?}"
+    );
+    refused(
+        places.start("lines", 1, "out"),
+        &["out", "is in use", "stop that process"],
+    );
     first.stop();
     first.wait().expect("stops well");
     let second = places.start("lines", 1, "out").expect("starts");
@@ -185,7 +199,10 @@ fn missing_output_of_the_restored_checkpoint_is_noticed() {
     for part in parts(&places.path("out")) {
         std::fs::remove_file(part).expect("removes");
     }
-    refused(places.start("lines", 1, "out"), &["part-", "put the file back"]);
+    refused(
+        places.start("lines", 1, "out"),
+        &["part-", "put the file back"],
+    );
 }
 
 #[test]
@@ -196,7 +213,8 @@ fn unreadable_input_is_named() {
     let job = places.builder("lines", 1).build().expect("valid settings");
     let name = missing.display().to_string();
     let started = job.start(move |flow| {
-        flow.source(TextFiles::new([&missing])).sink(CsvFiles::new(&output));
+        flow.source(TextFiles::new([&missing]))
+            .sink(CsvFiles::new(&output));
     });
     refused(started, &["cannot read", &name]);
     assert!(!places.path("checkpoints").exists(), "nothing was begun");
@@ -219,7 +237,10 @@ fn settings_out_of_range_are_named() {
     assert!(error.contains("Checkpoints::dir"), "{error}");
     let groups = Job::builder("lines").key_groups(3).build();
     let error = groups.map(|_| ()).expect_err("refused").to_string();
-    assert!(error.contains("key_groups") && error.contains("power of two"), "{error}");
+    assert!(
+        error.contains("key_groups") && error.contains("power of two"),
+        "{error}"
+    );
     let handle = Job::builder("lines")
         .cores(Cores::count(1))
         .driver(DriverChoice::Thread)

@@ -81,7 +81,11 @@ fn kill_until_it_ends(shards: usize, seed: u64) {
     let mut durable = 0;
     let mut kills = 0;
     loop {
-        let lines = if kills < KILLS { 1 + dice.below(6) } else { u64::MAX };
+        let lines = if kills < KILLS {
+            1 + dice.below(6)
+        } else {
+            u64::MAX
+        };
         let extra = Duration::from_micros(dice.below(4_000));
         let child = spawn(folder.path(), &input, shards);
         let incarnation = run_and_kill(child, lines, extra);
@@ -91,7 +95,10 @@ fn kill_until_it_ends(shards: usize, seed: u64) {
         assert_nothing_early(&output, &reference);
         if incarnation.ended_well {
             assert!(kills >= 2, "seed={seed}: it ended after {kills} kills");
-            assert!(committed_rows(&output) == reference, "seed={seed}: rows differ");
+            assert!(
+                committed_rows(&output) == reference,
+                "seed={seed}: rows differ"
+            );
             return;
         }
         kills += 1;

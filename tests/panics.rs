@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use frazil::storage::Storage;
 use frazil::{
-    Checkpoints, Committer, Cores, CsvFiles, DriverChoice, Error, Flow, Iter, Job, JobHandle, Keyed,
-    Restored, Sink, SinkError,
+    Checkpoints, Committer, Cores, CsvFiles, DriverChoice, Error, Flow, Iter, Job, JobHandle,
+    Keyed, Restored, Sink, SinkError,
 };
 use frazil_io::storage::MemoryStorage;
 use frazil_tests::committed_rows;
@@ -79,7 +79,10 @@ fn a_panic_on_one_of_three_shards_ends_the_job_and_a_restart_goes_on() {
         assert!(*shard < 3, "shard={shard}");
         assert_eq!(message, "poisonous record 300000");
         let text = ended.expect_err("panicked").to_string();
-        assert!(text.contains("panicked") && text.contains("shard"), "{text}");
+        assert!(
+            text.contains("panicked") && text.contains("shard"),
+            "{text}"
+        );
         run.disk.lock().expect("the job let go of its directory");
         run.armed.store(false, Ordering::Relaxed);
         let handle = run.start(driver);

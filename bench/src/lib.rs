@@ -24,6 +24,10 @@
 //! | [`probe`] | CPU time, faults, memory and hiccups of this process and machine |
 //! | [`limits`] | the floor of this machine |
 //! | [`pairs`] | two sides measured in turn |
+//! | [`workload`] | keys, a source that can be held back, a job that counts |
+//! | [`state_bench`] | the state tables alone |
+//! | [`ratios`] | what Frazil costs by what the machine can do |
+//! | [`open_loop`] | latency at a fixed rate, also of a user's own flow: [`run`] |
 //! | [`files`] | `.hgrm` and `.hlog` |
 //! | [`measure_error`] | why something could not be measured |
 
@@ -39,12 +43,18 @@ pub mod limits;
 pub mod job;
 pub mod machine;
 pub mod measure_error;
+pub mod open_loop;
 pub mod pairs;
 pub mod probe;
 pub mod overhead;
 pub mod progress;
+pub mod ratios;
 pub mod reference;
 pub mod result;
+pub mod state_bench;
 pub mod text;
 pub mod work_folder;
+pub mod workload;
 pub mod workspace;
+
+pub use open_loop::{OpenLoop, Options, Report, run};

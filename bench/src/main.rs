@@ -3,8 +3,9 @@
 use frazil_bench::cli::{self, Command};
 use frazil_bench::demo::{self, error::DemoError};
 use frazil_bench::exit::Exit;
-use frazil_bench::limits;
 use frazil_bench::measure_error::MeasureError;
+use frazil_bench::probe::huge_pages::restart_with_huge_pages;
+use frazil_bench::{limits, open_loop, ratios, state_bench};
 use std::env;
 use std::fmt::Display;
 use std::io;
@@ -26,14 +27,35 @@ fn run(command: Command, started: Instant) -> Exit {
     let mut out = io::stdout();
     match command {
         Command::Demo(arguments) => ended(demo::run::run(&arguments, &mut out), DemoError::exit),
-        Command::Limits(arguments) => {
-            let measured = limits::run(&arguments, &mut out);
-            ended(measured.map(|()| Exit::Ok), MeasureError::exit)
+        Command::Limits(arguments) => measured(limits::run(&arguments, &mut out)),
+        Command::Latency(arguments) => measured(open_loop::latency(&arguments, &mut out)),
+        Command::Overhead(arguments) => measured(open_loop::overhead(&arguments, &mut out)),
+        Command::State(arguments) => {
+            with_huge_pages();
+            measured(state_bench::run(&arguments, &mut out))
+        }
+        Command::Ratios(arguments) => {
+            with_huge_pages();
+            measured(ratios::run(&arguments, &mut out))
+        }
+        Command::MemoryChild { settings } => {
+            measured(ratios::child::run(&settings).map(|line| println!("{line}")))
         }
         Command::DemoChild { settings } => {
             let counted = demo::counting::run(&settings, started, out);
             ended(counted.map(|()| Exit::Ok), DemoError::exit)
         }
+    }
+}
+
+fn measured(done: Result<(), MeasureError>) -> Exit {
+    ended(done.map(|()| Exit::Ok), MeasureError::exit)
+}
+
+/// Without them the measurement goes on and says so.
+fn with_huge_pages() {
+    if let Err(error) = restart_with_huge_pages() {
+        eprintln!("cannot start anew with huge pages for all memory: {error}");
     }
 }
 

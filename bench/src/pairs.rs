@@ -124,11 +124,7 @@ pub fn measure_pairs<E>(
     for _ in 0..plan.pair_count {
         let a = measure(Side::A)?;
         let b = measure(Side::B)?;
-        pairs.push(PairValue {
-            a,
-            b,
-            ratio: a / b,
-        });
+        pairs.push(PairValue { a, b, ratio: a / b });
     }
     let stolen_part = MachineTicks::now().stolen_since(ticks);
     let after = floor_ns(&Hiccups::of_all(plan.floor_time));
@@ -158,11 +154,7 @@ mod tests {
     use super::*;
 
     fn cell(pairs: &[(f64, f64)]) -> PairedCell {
-        let pairs = pairs.iter().map(|&(a, b)| PairValue {
-            a,
-            b,
-            ratio: a / b,
-        });
+        let pairs = pairs.iter().map(|&(a, b)| PairValue { a, b, ratio: a / b });
         PairedCell {
             pairs: pairs.collect(),
             floor_ns: [5_000.0, 5_000.0],
@@ -184,7 +176,10 @@ mod tests {
         let (a, b) = (Side::A, Side::B);
         assert_eq!(order, [a, b, a, b, a, b]);
         assert_eq!(cell.unwrap().ratio().median, 1.5);
-        assert_eq!(measure_pairs(plan, |_| Err::<f64, _>("broken")), Err("broken"));
+        assert_eq!(
+            measure_pairs(plan, |_| Err::<f64, _>("broken")),
+            Err("broken")
+        );
     }
 
     #[test]

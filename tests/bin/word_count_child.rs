@@ -1,4 +1,5 @@
-//! The word count as a process of its own, to be killed: prints one line for each durable checkpoint.
+//! The word count as a process of its own, to be killed: prints one line for each durable
+//! checkpoint.
 //!
 //! Arguments: input file, rounds, shards, checkpoint directory, output folder.
 

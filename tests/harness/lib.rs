@@ -1,11 +1,14 @@
-//! What the tests share: jobs, their references, their committed output, and a disk that fails on plan.
+//! What the tests share: jobs, their references, their committed output, and a disk that fails on
+//! plan.
 
 mod committed;
+mod gated;
 mod mortal_storage;
 mod two_exchanges;
 mod word_count;
 
 pub use committed::{assert_nothing_early, committed_rows};
+pub use gated::{Gate, GatedText};
 pub use mortal_storage::MortalStorage;
 pub use two_exchanges::TwoExchanges;
 pub use word_count::{WordCount, input_file, reference_rows, text};

@@ -1,15 +1,22 @@
-//! The job under test: every word's count whenever it reaches a power of two, and all counts at the end.
+//! The job under test: every word's count whenever it reaches a power of two, and all counts at the
+//! end.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::gated::{Gate, GatedText};
 use frazil::storage::Storage;
 use frazil::{
-    Checkpoints, Cores, CsvFiles, DriverChoice, Error, Flow, Job, JobHandle, StagingSize, TextFiles,
-    Tuning,
+    CheckpointReport, Checkpoints, Cores, CsvFiles, DriverChoice, Error, Flow, Job, JobHandle,
+    StagingSize, TextFiles, Tuning,
 };
+
+/// Checkpoints of [`WordCount::run_in_steps`] before the last.
+const STEPS: u64 = 6;
+/// Lines between two of them.
+const STEP_LINES: u64 = 400;
 
 /// Settings of one run.
 #[derive(Clone)]
@@ -18,6 +25,8 @@ pub struct WordCount {
     pub input: PathBuf,
     /// How often the text is read.
     pub rounds: u64,
+    /// How much of it may be read.
+    pub gate: Gate,
     /// Shards.
     pub shards: usize,
     /// Where checkpoints go.
@@ -42,6 +51,7 @@ impl WordCount {
         Self {
             input: input.into(),
             rounds: 3,
+            gate: Gate::open(),
             shards: 1,
             checkpoints: Arc::clone(&storage),
             output: storage,
@@ -69,22 +79,26 @@ impl WordCount {
         }
     }
 
-    /// Starts the job and asks for one checkpoint after the other until it ends; gives the outcome
-    /// and the numbers of the checkpoints that were reported durable.
-    pub fn run(&self) -> (Result<(), Error>, Vec<u64>) {
-        let handle = match self.start() {
-            Ok(handle) => handle,
-            Err(error) => return (Err(error), Vec::new()),
+    /// Starts the job and has a checkpoint made after each of some steps into its input, shown to
+    /// `each`; then lets it run to its end, where it makes the last one itself.
+    ///
+    /// # Errors
+    /// The job's, of its start or its end.
+    pub fn run_in_steps(
+        &self,
+        mut each: impl FnMut(&Result<CheckpointReport, Error>),
+    ) -> Result<(), Error> {
+        let run = Self {
+            gate: Gate::closed(),
+            ..self.clone()
         };
-        let mut durable = Vec::new();
-        loop {
-            match handle.checkpoint() {
-                Ok(report) => durable.push(report.checkpoint),
-                Err(Error::CheckpointDropped { .. }) => {}
-                Err(_) => break,
-            }
+        let handle = run.start()?;
+        for _ in 0..STEPS {
+            run.gate.allow(STEP_LINES);
+            each(&handle.checkpoint());
         }
-        (handle.wait().map(|_| ()), durable)
+        run.gate.allow(u64::MAX);
+        handle.wait().map(|_| ())
     }
 
     /// Starts the job, fresh or from what the checkpoint storage holds.
@@ -98,29 +112,34 @@ impl WordCount {
         };
         let job = Job::builder("word-count")
             .cores(Cores::count(self.shards))
-            .checkpoints(checkpoints.keep(self.keep).storage(Arc::clone(&self.checkpoints)))
+            .checkpoints(
+                checkpoints
+                    .keep(self.keep)
+                    .storage(Arc::clone(&self.checkpoints)),
+            )
             .driver(self.driver)
             .state_bytes_per_shard(256 << 20)
             .tuning(self.tuning)
             .build()?;
-        let (input, rounds) = (self.input.clone(), self.rounds);
-        let output = Arc::clone(&self.output);
-        job.start(move |flow| declare(flow, &input, rounds, &output))
+        let run = self.clone();
+        job.start(move |flow| run.declare(flow))
     }
-}
 
-fn declare(flow: &Flow, input: &PathBuf, rounds: u64, output: &Arc<dyn Storage>) {
-    flow.source(TextFiles::new([input]).rounds(rounds))
-        .flat_map(|line, out| {
-            for word in line.split_whitespace() {
-                out.push(word);
-            }
-        })
-        .key_by(|word| word)
-        .aggregate("count", 0u64, |count, _word| *count += 1)
-        .emit_when(|_word, count| count.is_power_of_two())
-        .emit_at_end()
-        .sink(CsvFiles::new("out").storage(Arc::clone(output)));
+    fn declare(&self, flow: &Flow) {
+        let lines = TextFiles::new([&self.input]).rounds(self.rounds);
+        let gate = self.gate.clone();
+        flow.source(GatedText { lines, gate })
+            .flat_map(|line, out| {
+                for word in line.split_whitespace() {
+                    out.push(word);
+                }
+            })
+            .key_by(|word| word)
+            .aggregate("count", 0u64, |count, _word| *count += 1)
+            .emit_when(|_word, count| count.is_power_of_two())
+            .emit_at_end()
+            .sink(CsvFiles::new("out").storage(Arc::clone(&self.output)));
+    }
 }
 
 /// A file with `text` in a folder of its own, which goes with what is returned.

@@ -10,6 +10,7 @@ use crate::work_folder::WorkFolderError;
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitStatus;
+use std::time::Duration;
 
 /// Why the main job could not be done.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +37,9 @@ pub enum DemoError {
     /// A job cannot start or go on.
     #[error(transparent)]
     Job(#[from] frazil::Error),
+    /// A measured job counted nothing.
+    #[error("a measured job counted nothing for {0:?}; is another program taking all cores?")]
+    StoodStill(Duration),
     /// The child's settings cannot be read.
     #[error("{path}: {source}; `demo-child` is for `demo` to start")]
     Settings {

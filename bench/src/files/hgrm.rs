@@ -55,12 +55,21 @@ fn write_all(out: &mut String, histogram: &Histogram<u64>, unit: f64) -> fmt::Re
 
 fn write_summary(out: &mut String, histogram: &Histogram<u64>, unit: f64) -> fmt::Result {
     let (mean, deviation) = (histogram.mean() / unit, histogram.stdev() / unit);
-    writeln!(out, "#[Mean    = {mean:>12.3}, StdDeviation   = {deviation:>12.3}]")?;
+    writeln!(
+        out,
+        "#[Mean    = {mean:>12.3}, StdDeviation   = {deviation:>12.3}]"
+    )?;
     let (max, count) = (histogram.max() as f64 / unit, histogram.len());
-    writeln!(out, "#[Max     = {max:>12.3}, Total count    = {count:>12}]")?;
+    writeln!(
+        out,
+        "#[Max     = {max:>12.3}, Total count    = {count:>12}]"
+    )?;
     let buckets = histogram.buckets();
     let sub_buckets = 2_u64 << (u64::BITS - 1 - sub_bucket_bits(histogram));
-    writeln!(out, "#[Buckets = {buckets:>12}, SubBuckets     = {sub_buckets:>12}]")
+    writeln!(
+        out,
+        "#[Buckets = {buckets:>12}, SubBuckets     = {sub_buckets:>12}]"
+    )
 }
 
 /// Leading zeros of the number of values that are told apart: `2 * 10^digits`, rounded up to a
@@ -112,12 +121,18 @@ mod tests {
         let text = text(&histogram, 1.0);
         let lines: Vec<_> = text.lines().collect();
         let header: Vec<_> = lines[0].split_whitespace().collect();
-        assert_eq!(header, ["Value", "Percentile", "TotalCount", "1/(1-Percentile)"]);
+        assert_eq!(
+            header,
+            ["Value", "Percentile", "TotalCount", "1/(1-Percentile)"]
+        );
         assert_eq!(lines[1], "");
         assert!(lines[lines.len() - 4].ends_with("1.000000000000       1000"));
         assert!(lines[lines.len() - 3].starts_with("#[Mean    =      500.5"));
         assert!(lines[lines.len() - 1].ends_with("SubBuckets     =         2048]"));
-        let middle = rows(&text).unwrap().into_iter().find(|row| row.percentile >= 0.5);
+        let middle = rows(&text)
+            .unwrap()
+            .into_iter()
+            .find(|row| row.percentile >= 0.5);
         assert_eq!(middle.unwrap().value, 500.0);
     }
 

@@ -79,9 +79,10 @@ mod tests {
     /// The digits of base64 without a crate for it.
     fn decoded(text: &str) -> Vec<u8> {
         let digits = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-        let values = text.bytes().filter(|byte| *byte != b'=').map(|byte| {
-            digits.iter().position(|digit| *digit == byte).unwrap()
-        });
+        let values = text
+            .bytes()
+            .filter(|byte| *byte != b'=')
+            .map(|byte| digits.iter().position(|digit| *digit == byte).unwrap());
         let mut bits = 0;
         let mut buffer = 0_usize;
         let mut bytes = Vec::new();
@@ -108,7 +109,11 @@ mod tests {
             length: Duration::from_secs(1),
             histogram: &histogram,
         };
-        let log = text(SystemTime::now(), &[interval("steady", 0), interval("sync", 1)]).unwrap();
+        let log = text(
+            SystemTime::now(),
+            &[interval("steady", 0), interval("sync", 1)],
+        )
+        .unwrap();
         let entries = IntervalLogIterator::new(&log).map(Result::unwrap);
         let intervals: Vec<_> = entries
             .filter_map(|entry| match entry {

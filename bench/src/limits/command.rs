@@ -82,7 +82,10 @@ pub struct LimitsResult {
 /// [`MeasureError`] if the disk, the result file or the output cannot be used.
 pub fn run(arguments: &LimitsArguments, out: &mut impl Write) -> Result<(), MeasureError> {
     let seconds = if arguments.quick { 5 } else { 25 };
-    writeln!(out, "measuring the floor of this machine, about {seconds} s")?;
+    writeln!(
+        out,
+        "measuring the floor of this machine, about {seconds} s"
+    )?;
     let result = measure(&arguments.dir, arguments.quick)?;
     print(&result, out)?;
     if let Some(path) = &arguments.json {
@@ -149,7 +152,11 @@ fn print(result: &LimitsResult, out: &mut impl Write) -> Result<(), MeasureError
             cpu.cpu, cpu.lost_percent, cpu.delay_p99_us, cpu.delay_p999_us, cpu.gap_max_us
         )?;
     }
-    writeln!(out, "stolen by the host       {:>9.2} %", result.stolen_percent)?;
+    writeln!(
+        out,
+        "stolen by the host       {:>9.2} %",
+        result.stolen_percent
+    )?;
     let mebibytes = (result.l3_bytes >> 20).to_string();
     let rows = [
         ("copy 4 KiB, hot", result.copy_hot_ns),
@@ -164,13 +171,31 @@ fn print(result: &LimitsResult, out: &mut impl Write) -> Result<(), MeasureError
     }
     let disk = &result.disk;
     let file_system = result.machine.file_system.as_deref().unwrap_or("unknown");
-    writeln!(out, "disk ({file_system}), mapped windows {:>8.0} MB/s", disk.mapped_bytes_per_second / 1e6)?;
-    writeln!(out, "disk ({file_system}), plain writes   {:>8.0} MB/s", disk.plain_bytes_per_second / 1e6)?;
-    writeln!(out, "sync after 4 KiB         {:>9.0} us", disk.small_sync_us)?;
+    writeln!(
+        out,
+        "disk ({file_system}), mapped windows {:>8.0} MB/s",
+        disk.mapped_bytes_per_second / 1e6
+    )?;
+    writeln!(
+        out,
+        "disk ({file_system}), plain writes   {:>8.0} MB/s",
+        disk.plain_bytes_per_second / 1e6
+    )?;
+    writeln!(
+        out,
+        "sync after 4 KiB         {:>9.0} us",
+        disk.small_sync_us
+    )?;
     writeln!(out, "publish a small file     {:>9.0} us", disk.publish_us)?;
-    writeln!(out, "(L3 {mebibytes} MiB; memory and CRC on one pinned core)")?;
+    writeln!(
+        out,
+        "(L3 {mebibytes} MiB; memory and CRC on one pinned core)"
+    )?;
     if result.machine.is_tmpfs {
-        writeln!(out, "the folder lies in memory: these are no figures of a disk")?;
+        writeln!(
+            out,
+            "the folder lies in memory: these are no figures of a disk"
+        )?;
     }
     Ok(())
 }
@@ -190,7 +215,14 @@ mod tests {
         let mut out = Vec::new();
         run(&arguments, &mut out).unwrap();
         let text = String::from_utf8(out).unwrap();
-        for figure in ["cpu ", "copy 4 KiB, cold", "beyond L3", "CRC", "mapped windows", "publish"] {
+        for figure in [
+            "cpu ",
+            "copy 4 KiB, cold",
+            "beyond L3",
+            "CRC",
+            "mapped windows",
+            "publish",
+        ] {
             assert!(text.contains(figure), "{figure} is missing in {text}");
         }
         let json = fs::read(arguments.json.unwrap()).unwrap();

@@ -6,6 +6,8 @@ mod command;
 mod recorder;
 mod report;
 mod run;
+#[cfg(test)]
+mod synthetic_tests;
 mod timed_source;
 mod watched_storage;
 

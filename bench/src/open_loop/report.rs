@@ -89,7 +89,11 @@ impl Report {
             "offered {}, reached {}{}; {interval}; {} driver",
             per_second(self.offered_rate, "events"),
             per_second(self.reached_rate, "events"),
-            if self.kept_up() { "" } else { " (OVERLOADED: this is no latency at that rate)" },
+            if self.kept_up() {
+                ""
+            } else {
+                " (OVERLOADED: this is no latency at that rate)"
+            },
             self.driver,
         )?;
         print_row(out, "all", &self.latencies.all())?;
@@ -145,9 +149,9 @@ impl Report {
             let name = format!("latency_{}_ns", activity.name().replace('-', "_"));
             (name, self.latencies.during(activity).into())
         });
-        let phases = self.phase_histograms().map(|(name, phase)| {
-            (format!("{}_ns", name.replace('-', "_")), phase.into())
-        });
+        let phases = self
+            .phase_histograms()
+            .map(|(name, phase)| (format!("{}_ns", name.replace('-', "_")), phase.into()));
         let mut histograms: BTreeMap<String, HistogramResult> = latencies.into();
         histograms.extend(phases);
         histograms.insert("latency_ns".to_owned(), (&self.latencies.all()).into());

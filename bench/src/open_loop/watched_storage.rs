@@ -4,6 +4,7 @@ use super::activity::Watch;
 use frazil::IoError;
 use frazil::storage::{ReadAt, Segment, Storage, StorageLock};
 use std::sync::Arc;
+use std::thread;
 
 pub(super) struct WatchedStorage {
     inner: Arc<dyn Storage>,
@@ -73,7 +74,10 @@ impl Segment for WatchedSegment {
     }
 
     fn sync(&mut self) -> Result<(), IoError> {
-        self.watch.syncing();
+        // Folds sync files too, but no checkpoint waits for them.
+        if thread::current().name() != Some("frazil-folder") {
+            self.watch.syncing();
+        }
         self.inner.sync()
     }
 }

@@ -15,7 +15,9 @@ const FOLDER: &str = "overhead";
 
 /// Longest wait until every line was read once.
 const WARM_UP_MAX: Duration = Duration::from_secs(3);
-const WARM_UP_POLL: Duration = Duration::from_millis(5);
+/// Longest time without a record that is still measured.
+const STANDSTILL_MAX: Duration = Duration::from_secs(30);
+const POLL: Duration = Duration::from_millis(5);
 
 /// What to measure.
 #[derive(Clone, Copy, Debug)]
@@ -126,12 +128,18 @@ fn run(
     let before = handle.statistics();
     let (started, counted) = (Instant::now(), tally.read());
     thread::sleep(plan.window);
+    while tally.read() == counted && started.elapsed() < STANDSTILL_MAX && !handle.is_finished() {
+        thread::sleep(POLL);
+    }
     let (measured, counted) = (started.elapsed(), tally.read() - counted);
     let after = handle.statistics();
 
     handle.stop();
     handle.wait()?;
     folder.remove_job_folders(FOLDER)?;
+    if counted.identifiers == 0 {
+        return Err(DemoError::StoodStill(measured));
+    }
     Ok(Run {
         identifiers_per_second: counted.identifiers as f64 / measured.as_secs_f64(),
         measured,
@@ -147,7 +155,7 @@ fn warm_up(handle: &JobHandle, tally: &Tally, byte_count: u64) {
         && started.elapsed() < WARM_UP_MAX
         && !handle.is_finished()
     {
-        thread::sleep(WARM_UP_POLL);
+        thread::sleep(POLL);
     }
 }
 

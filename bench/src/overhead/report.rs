@@ -9,6 +9,9 @@ use crate::text::units::{Unit, duration, grouped, per_second};
 use hdrhistogram::Histogram;
 use std::io::{self, Write};
 
+/// Pairs whose ratios differ by more than this say little.
+const NOISY_FACTOR: f64 = 1.25;
+
 /// Writes the throughput ratio, the bars, and the latency by what was going on.
 ///
 /// # Errors
@@ -34,6 +37,12 @@ pub fn write_report(measurement: &Measurement, out: &mut impl Write) -> io::Resu
         result.ratio.min,
         result.ratio.max,
     )?;
+    if result.ratio.max > result.ratio.min * NOISY_FACTOR {
+        writeln!(
+            out,
+            "  the pairs differ much: measure again when no other program uses the cores",
+        )?;
+    }
     let count = measurement.checkpoint_count;
     let interval = measurement.measured / u32::try_from(count.max(1)).unwrap_or(u32::MAX);
     writeln!(

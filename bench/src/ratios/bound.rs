@@ -51,24 +51,46 @@ pub(super) const BOUNDS: [Bound; 16] = [
     higher("G1", "whole flow / bare map, 10 M keys", 0.70, 1.5),
     higher("G2", "whole flow / bare map, 100 k keys", 0.40, 0.60),
     higher("G3", "throughput, checkpoint every 1 s / off", 0.80, 0.95),
-    higher("G4", "throughput, checkpoint every 100 ms / off", 0.70, 0.90),
+    higher(
+        "G4",
+        "throughput, checkpoint every 100 ms / off",
+        0.70,
+        0.90,
+    ),
     lower("G5", "freeze p99.9, us", 10.0, 1.0),
     lower("G6", "freeze p50, 4 GiB / 64 MiB", 2.0, 1.1),
     lower("G7", "latency p99.9, checkpoint every 1 s / off", 2.0, 1.1),
-    lower("G8", "latency p99.9, checkpoint every 100 ms / off", 3.0, 1.25),
+    lower(
+        "G8",
+        "latency p99.9, checkpoint every 100 ms / off",
+        3.0,
+        1.25,
+    ),
     lower("G9", "checkpoint bytes / dirty record bytes", 3.0, 1.3),
     higher("G10", "delta bandwidth / raw write", 0.75, 0.90),
     lower("G11", "time to durable / raw write and sync", 2.0, 1.3),
     lower("G12", "cross-shard hop / raw ring", 4.0, 2.0),
-    lower("G13", "worst insert while growing / bare map", 1.0 / 50.0, 1.0 / 1000.0),
+    lower(
+        "G13",
+        "worst insert while growing / bare map",
+        1.0 / 50.0,
+        1.0 / 1000.0,
+    ),
     lower("G14", "recovery / reading the bytes raw", 4.0, 0.1),
-    lower("G15", "peak memory, checkpoints every 100 ms / off", 1.5, 1.1),
+    lower(
+        "G15",
+        "peak memory, checkpoints every 100 ms / off",
+        1.5,
+        1.1,
+    ),
     lower("G16", "minor page faults per second on shards", 1.0, 0.0),
 ];
 
 /// The bound called `id`.
 pub(super) fn bound(id: &str) -> Option<&'static Bound> {
-    BOUNDS.iter().find(|bound| bound.id.eq_ignore_ascii_case(id))
+    BOUNDS
+        .iter()
+        .find(|bound| bound.id.eq_ignore_ascii_case(id))
 }
 
 #[cfg(test)]

@@ -94,7 +94,10 @@ fn work(settings: &ChildSettings) -> Result<u64, MeasureError> {
     let duration = Duration::from_millis(settings.run_ms);
     let count = if settings.checkpoints.is_some() {
         let interval = Duration::from_millis(settings.interval_ms);
-        job.run_with_checkpoints(duration, interval)?.1.reports.len()
+        job.run_with_checkpoints(duration, interval)?
+            .1
+            .reports
+            .len()
     } else {
         job.run_for(duration)?;
         0

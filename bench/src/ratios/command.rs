@@ -56,17 +56,17 @@ const GROUPS: [Group; 9] = [
     },
     Group {
         ids: &["G3", "G4"],
-        seconds: (60, 240),
+        seconds: (120, 300),
         measure: checkpointing,
     },
     Group {
         ids: &["G5"],
-        seconds: (40, 40),
+        seconds: (60, 60),
         measure: |setting, _| one(g05_freeze::tail(setting)),
     },
     Group {
         ids: &["G6"],
-        seconds: (25, 120),
+        seconds: (60, 240),
         measure: |setting, _| one(g05_freeze::by_size(setting)),
     },
     Group {
@@ -93,11 +93,23 @@ const GROUPS: [Group; 9] = [
 
 /// Ratios without a measurement of their own, and why.
 const MISSING: [(&str, &str); 5] = [
-    ("G7", "not measured by this version: run `latency --checkpoint 1s` and `--checkpoint off`"),
-    ("G8", "not measured by this version: run `latency --checkpoint 100ms` and `--checkpoint off`"),
+    (
+        "G7",
+        "not measured by this version: run `latency --checkpoint 1s` and `--checkpoint off`",
+    ),
+    (
+        "G8",
+        "not measured by this version: run `latency --checkpoint 100ms` and `--checkpoint off`",
+    ),
     ("G10", "not measured by this version"),
-    ("G11", "not measured by this version: write pacing cannot be switched off yet"),
-    ("G14", "not measured by this version: there is no mapped recovery yet"),
+    (
+        "G11",
+        "not measured by this version: write pacing cannot be switched off yet",
+    ),
+    (
+        "G14",
+        "not measured by this version: there is no mapped recovery yet",
+    ),
 ];
 
 /// Measures the ratios and prints a line for each as soon as it is known.
@@ -112,11 +124,21 @@ pub fn run(arguments: &RatiosArguments, out: &mut impl Write) -> Result<(), Meas
     print_plan(arguments, &wanted, out)?;
     let mut ratios = Vec::new();
     for group in &GROUPS {
-        let ids: Vec<&str> = group.ids.iter().copied().filter(|id| wanted.contains(id)).collect();
+        let ids: Vec<&str> = group
+            .ids
+            .iter()
+            .copied()
+            .filter(|id| wanted.contains(id))
+            .collect();
         if ids.is_empty() {
             continue;
         }
-        writeln!(out, "measuring {}, {} ...", ids.join(" and "), expected(group, &setting))?;
+        writeln!(
+            out,
+            "measuring {}, {} ...",
+            ids.join(" and "),
+            expected(group, &setting)
+        )?;
         out.flush()?;
         let begun = Instant::now();
         for ratio in measure(group, &setting, &ids) {
@@ -141,7 +163,9 @@ pub fn run(arguments: &RatiosArguments, out: &mut impl Write) -> Result<(), Meas
 fn measure(group: &Group, setting: &Setting, ids: &[&str]) -> Vec<Ratio> {
     (group.measure)(setting, ids).unwrap_or_else(|error| {
         let failed = ids.iter();
-        failed.map(|id| Ratio::none(id, format!("failed: {error}"))).collect()
+        failed
+            .map(|id| Ratio::none(id, format!("failed: {error}")))
+            .collect()
     })
 }
 
@@ -179,8 +203,15 @@ fn print_plan(
         machine.core_count.unwrap_or(0),
         machine.cpu_model.as_deref().unwrap_or("unknown processor"),
         machine.kernel.as_deref().unwrap_or("unknown"),
-        machine.file_system.as_deref().unwrap_or("an unknown file system"),
-        if machine.is_tmpfs { " (memory, no disk)" } else { "" },
+        machine
+            .file_system
+            .as_deref()
+            .unwrap_or("an unknown file system"),
+        if machine.is_tmpfs {
+            " (memory, no disk)"
+        } else {
+            ""
+        },
     )?;
     for bound in BOUNDS.iter().filter(|bound| wanted.contains(&bound.id)) {
         writeln!(out, "  {:<4} {}", bound.id, bound.what)?;
@@ -193,7 +224,11 @@ fn expected(group: &Group, setting: &Setting) -> String {
 }
 
 fn seconds(group: &Group, quick: bool) -> u64 {
-    if quick { group.seconds.0 } else { group.seconds.1 }
+    if quick {
+        group.seconds.0
+    } else {
+        group.seconds.1
+    }
 }
 
 fn one(ratio: Result<Ratio, MeasureError>) -> Result<Vec<Ratio>, MeasureError> {
@@ -233,9 +268,13 @@ mod tests {
 
     #[test]
     fn only_takes_known_ratios() {
-        let only = |ids: &[&str]| wanted(&ids.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>());
+        let only =
+            |ids: &[&str]| wanted(&ids.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>());
         assert_eq!(only(&["g6", " G1"]).unwrap(), ["G6", "G1"]);
-        assert!(matches!(only(&["G99"]), Err(MeasureError::UnknownRatio { .. })));
+        assert!(matches!(
+            only(&["G99"]),
+            Err(MeasureError::UnknownRatio { .. })
+        ));
     }
 
     #[test]
@@ -249,7 +288,11 @@ mod tests {
         };
         let mut out = Vec::new();
         run(&arguments, &mut out).unwrap();
-        assert!(String::from_utf8(out).unwrap().starts_with("expected duration: 0s\n"));
+        assert!(
+            String::from_utf8(out)
+                .unwrap()
+                .starts_with("expected duration: 0s\n")
+        );
         let text = std::fs::read(arguments.json.unwrap()).unwrap();
         let ratios: Vec<Ratio> = serde_json::from_slice(&text).unwrap();
         let ids: Vec<_> = ratios.iter().map(|ratio| &ratio.id[..]).collect();

@@ -40,7 +40,11 @@ pub(super) fn measure(setting: &Setting, id: &str, key_count: u64) -> Result<Rat
          (schedstat), helpers used {:.2} % beside it",
         grouped(key_count),
         job.driver(),
-        if are_for_all() { "both with" } else { "the map WITHOUT" },
+        if are_for_all() {
+            "both with"
+        } else {
+            "the map WITHOUT"
+        },
         helper_part * 100.0
     );
     job.stop()?;

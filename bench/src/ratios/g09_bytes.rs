@@ -34,13 +34,20 @@ pub(super) fn measure(setting: &Setting) -> Result<Ratio, MeasureError> {
          against unique changed records of 64 bytes{}",
         Unit::Bytes.text(state_bytes),
         grouped(UPDATES),
-        if setting.quick { " (the full run takes 1 GiB)" } else { "" },
+        if setting.quick {
+            " (the full run takes 1 GiB)"
+        } else {
+            ""
+        },
     );
     Ok(Ratio::of_cell("G9", &cell, "bytes", &note))
 }
 
 fn dirty_record_bytes(keys: Keys, positions: &Range<u64>) -> u64 {
-    let unique: HashSet<u64> = positions.clone().map(|position| keys.at(position)).collect();
+    let unique: HashSet<u64> = positions
+        .clone()
+        .map(|position| keys.at(position))
+        .collect();
     unique.len() as u64 * RecordBytes::SixtyFour.bytes()
 }
 

@@ -61,7 +61,9 @@ fn start(hops: &Hops) -> Result<JobHandle, MeasureError> {
         flow.source(HopSource(hops.clone()))
             .key_by(|(key, _stamp)| key)
             .aggregate("stamps", 0_u64, |last, (_key, stamp)| *last = *stamp)
-            .sink(ForEach::new(move |(_key, stamp): (&u64, &u64)| at_sink.arrived(*stamp)));
+            .sink(ForEach::new(move |(_key, stamp): (&u64, &u64)| {
+                at_sink.arrived(*stamp)
+            }));
     })?)
 }
 

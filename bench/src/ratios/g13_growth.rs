@@ -36,7 +36,11 @@ pub(super) fn measure(setting: &Setting) -> Result<Ratio, MeasureError> {
         means[0],
         means[1],
         cell.conditions(),
-        if setting.quick { " (the full run grows to 16 M)" } else { "" },
+        if setting.quick {
+            " (the full run grows to 16 M)"
+        } else {
+            ""
+        },
     );
     Ok(Ratio {
         a: Some(a.min),

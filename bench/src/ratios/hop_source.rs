@@ -32,7 +32,9 @@ impl Hops {
             start: Instant::now(),
             wanted: AtomicU64::new(0),
             seen: AtomicU64::new(0),
-            times: Mutex::new(Histogram::new_with_bounds(1, TIME_MAX, 3).expect("the bounds are valid")),
+            times: Mutex::new(
+                Histogram::new_with_bounds(1, TIME_MAX, 3).expect("the bounds are valid"),
+            ),
             source_thread: Mutex::new(None),
         }))
     }

@@ -139,11 +139,7 @@ mod tests {
 
     fn cell(a: f64, b: f64) -> PairedCell {
         PairedCell {
-            pairs: vec![PairValue {
-                a,
-                b,
-                ratio: a / b,
-            }],
+            pairs: vec![PairValue { a, b, ratio: a / b }],
             floor_ns: [1_000.0; 2],
             stolen_part: 0.0,
         }
@@ -152,9 +148,15 @@ mod tests {
     #[test]
     fn verdicts_follow_the_direction_of_the_ratio() {
         let high = Ratio::of_cell("G1", &cell(0.8, 1.0), "events/s", "test");
-        assert_eq!((high.holds_floor, high.holds_goal), (Some(true), Some(false)));
+        assert_eq!(
+            (high.holds_floor, high.holds_goal),
+            (Some(true), Some(false))
+        );
         let low = Ratio::of_cell("G12", &cell(5.0, 1.0), "ns", "test");
-        assert_eq!((low.holds_floor, low.holds_goal), (Some(false), Some(false)));
+        assert_eq!(
+            (low.holds_floor, low.holds_goal),
+            (Some(false), Some(false))
+        );
         assert!(low.line().contains("MISSED") && high.line().contains("floor"));
     }
 
@@ -164,7 +166,16 @@ mod tests {
         let mut names: Vec<_> = json.as_object().unwrap().keys().cloned().collect();
         names.sort();
         let known = [
-            "a", "b", "floor", "goal", "holds_floor", "holds_goal", "id", "note", "pairs", "unit",
+            "a",
+            "b",
+            "floor",
+            "goal",
+            "holds_floor",
+            "holds_goal",
+            "id",
+            "note",
+            "pairs",
+            "unit",
             "value",
         ];
         assert_eq!(names, known);

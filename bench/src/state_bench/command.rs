@@ -137,7 +137,11 @@ fn print(row: &StateRow, out: &mut impl Write) -> Result<(), MeasureError> {
         ratio.median,
         ratio.min,
         ratio.max,
-        if row.conditions.starts_with("NOISY") { "  noisy" } else { "" },
+        if row.conditions.starts_with("NOISY") {
+            "  noisy"
+        } else {
+            ""
+        },
     )?;
     Ok(())
 }
@@ -160,6 +164,9 @@ mod tests {
         let text = std::fs::read(arguments.json.unwrap()).unwrap();
         let rows: Vec<StateRow> = serde_json::from_slice(&text).unwrap();
         assert_eq!(rows.len(), 5);
-        assert!(rows.iter().all(|row| row.table_ns.median > 0.0 && row.key_count == 2_000));
+        assert!(
+            rows.iter()
+                .all(|row| row.table_ns.median > 0.0 && row.key_count == 2_000)
+        );
     }
 }

@@ -5,7 +5,9 @@ use super::keys::Keys;
 use super::trigger::{Triggered, trigger};
 use crate::measure_error::MeasureError;
 use crate::probe::threads::{ThreadUse, is_helper, is_shard, threads_use};
-use frazil::{CheckpointReport, Checkpoints, Cores, Count, Flow, Job, JobHandle, Statistics};
+use frazil::{
+    CheckpointReport, Checkpoints, Cores, Count, Error, Flow, Job, JobHandle, Statistics,
+};
 use std::ops::Range;
 use std::path::PathBuf;
 use std::thread;
@@ -17,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const LOOK: Duration = Duration::from_micros(200);
 /// From opening the gate to the first reading.
 const RUN_UP: Duration = Duration::from_millis(50);
-/// Helpers that use less CPU than this between two looks have nothing to do.
+/// Threads that use less CPU than this between two looks have nothing to write.
 const QUIET_NS: u64 = 500_000;
 const QUIET_LOOK: Duration = Duration::from_millis(50);
 const QUIET_PATIENCE: Duration = Duration::from_secs(20);
@@ -144,9 +146,17 @@ impl KeyedJob {
         self.gate.open();
         thread::sleep(RUN_UP);
         let begun = Instant::now();
-        let before = (self.counted.get(), threads_use(is_shard), threads_use(is_helper));
+        let before = (
+            self.counted.get(),
+            threads_use(is_shard),
+            threads_use(is_helper),
+        );
         thread::sleep(duration);
-        let after = (self.counted.get(), threads_use(is_shard), threads_use(is_helper));
+        let after = (
+            self.counted.get(),
+            threads_use(is_shard),
+            threads_use(is_helper),
+        );
         let seconds = begun.elapsed().as_secs_f64();
         self.hold()?;
         Ok(Window {
@@ -173,7 +183,10 @@ impl KeyedJob {
             let trigger = scope.spawn(|| trigger(&self.handle, until, interval, |_| ()));
             let window = self.run_for(duration);
             let triggered = trigger.join();
-            (window, triggered.expect("the trigger has no panic of its own"))
+            (
+                window,
+                triggered.expect("the trigger has no panic of its own"),
+            )
         });
         settle();
         Ok((window?, checkpoints))
@@ -186,6 +199,19 @@ impl KeyedJob {
     /// The job's.
     pub fn checkpoint(&self) -> Result<CheckpointReport, MeasureError> {
         Ok(self.handle.checkpoint()?)
+    }
+
+    /// Makes one checkpoint; none if the job dropped it.
+    ///
+    /// # Errors
+    ///
+    /// The job's.
+    pub fn try_checkpoint(&self) -> Result<Option<CheckpointReport>, MeasureError> {
+        match self.handle.checkpoint() {
+            Ok(report) => Ok(Some(report)),
+            Err(Error::CheckpointDropped { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// What the job has measured so far.
@@ -249,18 +275,22 @@ impl KeyedJob {
     }
 }
 
-/// Waits until Frazil's helper threads do nothing (folds take a while), at most 20 s.
-pub(super) fn settle() {
+/// Waits until nothing is written any more (folds take a while), at most 20 s.
+fn settle() {
     let begun = Instant::now();
-    let mut before = threads_use(is_helper);
+    let mut before = threads_use(is_writing);
     while begun.elapsed() < QUIET_PATIENCE {
         thread::sleep(QUIET_LOOK);
-        let after = threads_use(is_helper);
+        let after = threads_use(is_writing);
         if after.since(before).cpu_ns < QUIET_NS {
             return;
         }
         before = after;
     }
+}
+
+fn is_writing(name: &str) -> bool {
+    matches!(name, "frazil-writer" | "frazil-folder")
 }
 
 fn count_keys(flow: &Flow, source: &GatedSource, sink: &Count) {

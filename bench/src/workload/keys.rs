@@ -59,6 +59,9 @@ mod tests {
         for position in 10..100_010 {
             counts[usize::try_from(keys.at(position)).unwrap()] += 1;
         }
-        assert!(counts.iter().all(|count| (9_500..10_500).contains(count)), "{counts:?}");
+        assert!(
+            counts.iter().all(|count| (9_500..10_500).contains(count)),
+            "{counts:?}"
+        );
     }
 }

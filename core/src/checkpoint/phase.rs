@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!            Due, Trigger, InputEnded, Stop               Durable
-//!   Idle ------------------------------------> InFlight --------------> Idle, or Over after the last
+//!   Idle ------------------------------------> InFlight --------------> Idle, at last Over
 //!    ^                                            |
 //!    |  all shards settled                        | TimedOut (asks the writer to give up), Dropped
 //!    +--------------------- Settling <------------+
