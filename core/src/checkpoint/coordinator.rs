@@ -10,7 +10,6 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use frazil_io::runtime::{Bell, Heartbeat, PinnedThread};
-use frazil_state::PopulateJob;
 
 use super::phase::{Action, Drop as Dropped, Event, Protocol};
 use super::report::CheckpointReport;
@@ -44,7 +43,6 @@ pub(crate) enum Notice {
     },
     /// The writer or the folder cannot go on.
     Fatal(Box<Error>),
-    Populate(PopulateJob),
     Trigger(Asker),
     Stop,
 }
@@ -66,6 +64,7 @@ pub(crate) struct CoordinatorParts {
     pub(crate) heartbeat: Option<Heartbeat>,
     pub(crate) writer: JoinHandle<()>,
     pub(crate) folder: JoinHandle<()>,
+    pub(crate) populator: JoinHandle<()>,
     pub(crate) commands: Sender<WriterCommand>,
     pub(crate) notices: Receiver<Notice>,
     pub(crate) newest: Arc<Mutex<Option<CheckpointReport>>>,
@@ -206,10 +205,6 @@ impl Coordinator {
                 self.event(Event::Dropped { epoch, why })
             }
             Notice::Fatal(error) => Some(Ending::Failed(*error)),
-            Notice::Populate(job) => {
-                job.run();
-                None
-            }
             Notice::Trigger(asker) => {
                 self.queued.push(asker);
                 None
@@ -280,7 +275,8 @@ impl Coordinator {
                 message,
             });
         }
-        writer.and(folder)?;
+        let populator = joined("memory", self.parts.populator);
+        writer.and(folder).and(populator)?;
         match ending {
             Ending::Committed => Ok(()),
             Ending::Failed(error) => Err(error),

@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Instant;
 
 use frazil_io::runtime::{Bell, Driver, Heartbeat, LoopSpec, PinnedThread, spawn_pinned};
-use frazil_state::{KeyGroups, Store};
+use frazil_state::{KeyGroups, PopulateJob, Store};
 
 use super::builder::Job;
 use crate::checkpoint::{Notice, Recovered};
@@ -20,21 +20,34 @@ pub(super) struct Common {
     pub(super) bells: Vec<Bell>,
     pub(super) probes: Vec<Arc<ShardProbe>>,
     pub(super) notices: Sender<Notice>,
+    pub(super) populate: Sender<PopulateJob>,
     pub(super) started: Instant,
 }
 
+/// What the shards send to the helper threads.
+pub(super) struct Inboxes {
+    pub(super) notices: Receiver<Notice>,
+    pub(super) populate: Receiver<PopulateJob>,
+}
+
 impl Common {
-    pub(super) fn new(shard_count: usize) -> (Self, Receiver<Notice>) {
-        let (notices, inbox) = channel();
+    pub(super) fn new(shard_count: usize) -> (Self, Inboxes) {
+        let (notices, notice_inbox) = channel();
+        let (populate, populate_inbox) = channel();
         let probes = (0..shard_count).map(|_| Arc::new(ShardProbe::new()));
         let common = Self {
             control: Arc::default(),
             bells: (0..shard_count).map(|_| Bell::new()).collect(),
             probes: probes.collect(),
             notices,
+            populate,
             started: Instant::now(),
         };
-        (common, inbox)
+        let inboxes = Inboxes {
+            notices: notice_inbox,
+            populate: populate_inbox,
+        };
+        (common, inboxes)
     }
 }
 
@@ -109,6 +122,7 @@ where
             control: Arc::clone(&common.control),
             probe: Arc::clone(&common.probes[index]),
             notices: common.notices.clone(),
+            populate: common.populate.clone(),
             started: common.started,
             ready: ready.clone(),
         };
@@ -152,6 +166,7 @@ struct Birth<F> {
     control: Arc<JobControl>,
     probe: Arc<ShardProbe>,
     notices: Sender<Notice>,
+    populate: Sender<PopulateJob>,
     started: Instant,
     ready: Sender<()>,
 }
@@ -185,6 +200,7 @@ impl<F: Fn(&Flow)> Birth<F> {
             control: self.control,
             probe: self.probe,
             notices: self.notices,
+            populate: self.populate,
             started: self.started,
             restored_epoch: self.seed.restored_epoch,
             persistent: self.seed.persistent,

@@ -10,7 +10,7 @@ use frazil_io::IoError;
 use frazil_io::runtime::{DriverDecision, choose_driver};
 use frazil_io::storage::{Storage, StorageLock};
 use frazil_state::format::{Manifest, SourceEntry, archive_layout};
-use frazil_state::{HASH_ID, HASH_SEED, StoreConfig, hash_bytes};
+use frazil_state::{HASH_ID, HASH_SEED, PopulateJob, StoreConfig, hash_bytes};
 
 use super::builder::Job;
 use super::handle::JobHandle;
@@ -40,7 +40,7 @@ where
     F: Fn(&Flow) + Send + Sync + 'static,
 {
     let mut prepared = prepare(&job, &build)?;
-    let (common, notices) = Common::new(job.cpus.len());
+    let (common, inboxes) = Common::new(job.cpus.len());
     let (links, shard_links) = links(&job);
     let persistent = prepared.storage.is_some();
     let seeds = seeds(
@@ -63,6 +63,7 @@ where
         .connect(job.cpus.len(), job.tuning.ring_messages);
     // Helpers start before anything is pinned: children inherit a pin.
     let helpers = Helpers::start(&job, prepared, shard_links, &common, Arc::clone(&measured))?;
+    let populator = helper("frazil-memory", move || populate(&inboxes.populate))?;
     let spawned = spawn_shards(
         &job,
         driver.driver,
@@ -81,11 +82,14 @@ where
         heartbeat: spawned.heartbeat,
         writer: helpers.writer,
         folder: helpers.folder,
+        populator,
         commands: helpers.commands,
-        notices,
+        notices: inboxes.notices,
         newest: Arc::clone(&newest),
         operator_of: operators_of_shard(&common, stage_names),
     });
+    // The populator ends with the last shard.
+    drop(common.populate);
     if let Some(failure) = spawned.failure {
         let _ = common.notices.send(Notice::Fatal(Box::new(failure)));
         coordinator.run()?;
@@ -273,6 +277,13 @@ fn fold(jobs: &Receiver<FoldJob>, commands: &std::sync::mpsc::Sender<WriterComma
         {
             return;
         }
+    }
+}
+
+/// Backs the shards' arenas with memory ahead of their growth, until all shards are gone.
+fn populate(jobs: &Receiver<PopulateJob>) {
+    while let Ok(job) = jobs.recv() {
+        job.run();
     }
 }
 

@@ -41,6 +41,7 @@ pub(crate) struct ShardParts {
     pub(crate) control: Arc<JobControl>,
     pub(crate) probe: Arc<ShardProbe>,
     pub(crate) notices: Sender<Notice>,
+    pub(crate) populate: Sender<PopulateJob>,
     pub(crate) started: Instant,
     pub(crate) restored_epoch: u64,
     pub(crate) persistent: bool,
@@ -158,7 +159,7 @@ impl Shard {
         }
         self.populating = self.parts.store.populate_ahead(POPULATED_AHEAD_BYTES);
         if let Some(job) = &self.populating {
-            let _ = self.parts.notices.send(Notice::Populate(job.clone()));
+            let _ = self.parts.populate.send(job.clone());
         }
     }
 

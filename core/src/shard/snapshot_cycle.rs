@@ -23,9 +23,7 @@ const AFTER_BARRIER_NS: u64 = 1_000_000;
 
 enum Phase {
     Idle,
-    Aligning {
-        since: Instant,
-    },
+    Aligning { since: Instant },
     Capturing(Frozen),
     Sent,
     Merging,
@@ -140,7 +138,8 @@ impl SnapshotCycle {
         }
         let finished = parts.stages.iter().filter(|stage| stage.is_finished());
         self.finished_stages.clear();
-        self.finished_stages.extend(finished.map(|stage| stage.index()));
+        self.finished_stages
+            .extend(finished.map(|stage| stage.index()));
         release(parts.stages);
         self.frozen_at = Some(aligned);
         self.pause_since = Some(aligned);
