@@ -6,8 +6,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-/// Text with what makes counting go wrong: bytes that are no UTF-8 next to identifiers, line ends of
-/// both kinds and none, digits in front, a last line without an end, an empty file.
+/// Text with what makes counting go wrong: bytes that are no UTF-8 next to identifiers, line ends
+/// of both kinds and none, digits in front, a last line without an end, an empty file.
 fn write_input(folder: &Path) -> PathBuf {
     let input = folder.join("input");
     fs::create_dir_all(input.join("inner")).unwrap();

@@ -484,14 +484,24 @@ fn a_value_without_bytes_makes_a_set_of_keys() {
 }
 
 #[test]
-fn a_patient_store_waits_only_while_it_captures() {
-    let mut store = Store::new(&StoreConfig::default()).expect("reserved");
-    let table = ValueTable::<u64, u64>::open(&mut store, "t").expect("first");
-    table.put(&mut store, hash_key(&1), &1, &1).expect("fits");
-    store.set_patient(true);
-    assert!(!store.must_wait());
-    store.freeze();
-    assert!(store.must_wait());
-    while store.capture(1 << 20) != CaptureStatus::Done {}
-    assert!(!store.must_wait());
+fn a_patient_store_waits_only_while_it_captures_with_little_room() {
+    for (chunk_count, waits) in [(2, true), (64, false)] {
+        let staging = StagingSize {
+            chunk_count,
+            chunk_bytes: 256 << 10,
+        };
+        let config = StoreConfig {
+            staging,
+            ..StoreConfig::default()
+        };
+        let mut store = Store::new(&config).expect("reserved");
+        let table = ValueTable::<u64, u64>::open(&mut store, "t").expect("first");
+        table.put(&mut store, hash_key(&1), &1, &1).expect("fits");
+        store.set_patient(true);
+        assert!(!store.must_wait());
+        store.freeze();
+        assert_eq!(store.must_wait(), waits);
+        while store.capture(1 << 20) != CaptureStatus::Done {}
+        assert!(!store.must_wait());
+    }
 }

@@ -26,6 +26,9 @@ impl Default for StagingSize {
     }
 }
 
+/// Room that a run of 64 records needs in the worst case: each splits a bucket and so writes first to seven pages.
+const RUN_BYTES_MAX: usize = 64 * 7 * (crate::page::PAGE_BYTES + 16);
+
 /// The chunks of one shard.
 pub(crate) struct Staging {
     current: Option<Chunk>,
@@ -101,6 +104,11 @@ impl Staging {
             "more chunks came back than the pool has: chunk_count={}",
             self.size.chunk_count
         );
+    }
+
+    /// True if a run of records might not find room for what it captures; always so where the whole pool is too small.
+    pub(crate) fn is_low(&self) -> bool {
+        self.free.len() * self.size.chunk_bytes < RUN_BYTES_MAX
     }
 
     pub(crate) fn free_count(&self) -> usize {

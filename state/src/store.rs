@@ -171,11 +171,12 @@ impl Store {
         self.patient = patient;
     }
 
-    /// True if no record should be applied until more is captured.
+    /// True if no record should be applied until chunks have come back: what a run of records may capture by
+    /// its first writes might not find room.
     #[inline]
     #[must_use]
     pub fn must_wait(&self) -> bool {
-        self.patient && self.is_capturing()
+        self.patient && self.is_capturing() && self.arena.staging.is_low()
     }
 
     /// Pages in use or free: how far the arena reaches.

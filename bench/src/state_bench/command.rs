@@ -17,7 +17,12 @@ use std::path::PathBuf;
 #[derive(Clone, Debug, Args)]
 pub struct StateArguments {
     /// Numbers of keys [default: 100000 1000000 10000000]
-    #[arg(long, value_name = "N", num_args = 1.., value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
+    #[arg(
+        long,
+        value_name = "N",
+        num_args = 1..,
+        value_parser = clap::value_parser!(u64).range(1..=100_000_000)
+    )]
     pub keys: Vec<u64>,
     /// File for the result
     #[arg(long, value_name = "FILE")]
@@ -57,7 +62,8 @@ pub fn run(arguments: &StateArguments, out: &mut impl Write) -> Result<(), Measu
     writeln!(
         out,
         "16-byte records, uniform keys in blocks of {BLOCK}, one pinned core, pairs in turn;\n\
-         CPU ns an operation: Frazil's table, hashbrown with fx hash, and their ratio [least, largest]"
+         CPU ns an operation: Frazil's table, hashbrown with fx hash, and their ratio [least, \
+         largest]"
     )?;
     let mut rows = Vec::new();
     for key_count in key_counts {

@@ -19,6 +19,8 @@ use crate::shard::{JobControl, ShardEnd};
 
 /// Pause before the last checkpoint is tried again.
 const LAST_RETRY_PAUSE: Duration = Duration::from_millis(250);
+/// Shortest sleep of the thread: a time that is just not due.
+const SLEEP_MIN: Duration = Duration::from_micros(100);
 /// Longest sleep of the thread.
 const SLEEP_MAX: Duration = Duration::from_secs(1);
 
@@ -142,9 +144,10 @@ impl Coordinator {
         } else {
             self.parts.timing.interval
         };
-        let due = due.unwrap_or(SLEEP_MAX);
-        due.saturating_sub(self.requested_at.elapsed())
-            .clamp(Duration::from_micros(100), SLEEP_MAX)
+        due.map_or(SLEEP_MAX, |due| {
+            let left = due.saturating_sub(self.requested_at.elapsed());
+            left.clamp(SLEEP_MIN, SLEEP_MAX)
+        })
     }
 
     fn act_on_time(&mut self) -> Option<Ending> {
@@ -240,7 +243,7 @@ impl Coordinator {
             Action::GiveUp { epoch } => {
                 let _ = self.parts.commands.send(WriterCommand::GiveUp { epoch });
             }
-            Action::SetPatient(patient) => self.parts.control.set_patient(patient),
+            Action::BePatient => self.parts.control.be_patient(),
             Action::End { committed: true } => return Some(Ending::Committed),
             Action::End { committed: false } => return Some(Ending::Uncommitted),
         }

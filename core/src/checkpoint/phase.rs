@@ -16,7 +16,8 @@
 
 /// Attempts at the last checkpoint.
 pub(crate) const LAST_ATTEMPTS_MAX: u32 = 20;
-/// Declines in a row after which shards wait for their capture.
+/// Declines in a row after which shards wait for their capture, from then on: the job has shown that it writes faster
+/// than its staging memory can be emptied, and patience costs nothing while it can.
 const DECLINES_BEFORE_PATIENCE: u32 = 3;
 
 /// Where the protocol stands.
@@ -75,8 +76,8 @@ pub(crate) enum Action {
     Request { epoch: u64, last: bool },
     /// Tell the writer to give the checkpoint up.
     GiveUp { epoch: u64 },
-    /// Let shards wait for their capture, or no longer.
-    SetPatient(bool),
+    /// Let shards wait for their capture from now on.
+    BePatient,
     /// End the job; its last checkpoint is durable or not.
     End { committed: bool },
 }
@@ -217,16 +218,15 @@ impl Protocol {
 
     fn durable(&mut self, last: bool) -> Actions {
         self.declines = 0;
-        let calm = Some(Action::SetPatient(false));
         if last {
             self.phase = Phase::Over;
-            return [calm, Some(Action::End { committed: true })];
+            return [Some(Action::End { committed: true }), None];
         }
         self.phase = Phase::Idle;
         if self.ending {
-            return [calm, self.request()[0]];
+            return self.request();
         }
-        [calm, None]
+        [None, None]
     }
 
     fn dropped(&mut self, epoch: u64, last: bool, why: Drop) -> Actions {
@@ -234,7 +234,7 @@ impl Protocol {
         if why == Drop::Declined {
             self.declines += 1;
             if self.declines >= DECLINES_BEFORE_PATIENCE {
-                actions[0] = Some(Action::SetPatient(true));
+                actions[0] = Some(Action::BePatient);
             }
         }
         self.phase = Phase::Settling {
@@ -310,7 +310,7 @@ mod tests {
         let mut protocol = Protocol::new(1, 5);
         protocol.on(Event::Due);
         protocol.on(Event::InputEnded);
-        let next = protocol.on(Event::Durable { epoch: 5 })[1];
+        let next = protocol.on(Event::Durable { epoch: 5 })[0];
         assert_eq!(
             next,
             Some(Action::Request {
@@ -318,7 +318,7 @@ mod tests {
                 last: true
             })
         );
-        let end = protocol.on(Event::Durable { epoch: 6 })[1];
+        let end = protocol.on(Event::Durable { epoch: 6 })[0];
         assert_eq!(end, Some(Action::End { committed: true }));
     }
 
@@ -336,19 +336,16 @@ mod tests {
     }
 
     #[test]
-    fn three_declines_in_a_row_make_shards_patient_until_one_completes() {
+    fn three_declines_in_a_row_make_shards_patient() {
         let mut protocol = Protocol::new(1, 1);
         for epoch in 1..=3 {
             protocol.on(Event::Due);
             let why = Drop::Declined;
             let actions = protocol.on(Event::Dropped { epoch, why });
-            let patient = actions.contains(&Some(Action::SetPatient(true)));
+            let patient = actions.contains(&Some(Action::BePatient));
             assert_eq!(patient, epoch == 3);
             protocol.on(Event::Settled { epoch });
         }
-        protocol.on(Event::Due);
-        let actions = protocol.on(Event::Durable { epoch: 4 });
-        assert_eq!(actions[0], Some(Action::SetPatient(false)));
     }
 
     #[test]

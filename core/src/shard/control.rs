@@ -55,9 +55,9 @@ impl JobControl {
         self.durable.load(Ordering::Relaxed) >= epoch
     }
 
-    /// Whether shards wait for their capture instead of declining.
-    pub(crate) fn set_patient(&self, patient: bool) {
-        self.patient.store(patient, Ordering::Relaxed);
+    /// Lets shards wait for their capture instead of declining, from the next barrier on.
+    pub(crate) fn be_patient(&self) {
+        self.patient.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn is_patient(&self) -> bool {
