@@ -26,7 +26,8 @@ impl Default for StagingSize {
     }
 }
 
-/// Room that a run of 64 records needs in the worst case: each splits a bucket and so writes first to seven pages.
+/// Room that a run of 64 records needs in the worst case: each splits a bucket and so writes first
+/// to seven pages.
 const RUN_BYTES_MAX: usize = 64 * 7 * (crate::page::PAGE_BYTES + 16);
 
 /// The chunks of one shard.
@@ -106,7 +107,8 @@ impl Staging {
         );
     }
 
-    /// True if a run of records might not find room for what it captures; always so where the whole pool is too small.
+    /// True if a run of records might not find room for what it captures; always so where the whole
+    /// pool is too small.
     pub(crate) fn is_low(&self) -> bool {
         self.free.len() * self.size.chunk_bytes < RUN_BYTES_MAX
     }

@@ -171,8 +171,8 @@ impl Store {
         self.patient = patient;
     }
 
-    /// True if no record should be applied until chunks have come back: what a run of records may capture by
-    /// its first writes might not find room.
+    /// True if no record should be applied until chunks have come back: what a run of records may
+    /// capture by its first writes might not find room.
     #[inline]
     #[must_use]
     pub fn must_wait(&self) -> bool {

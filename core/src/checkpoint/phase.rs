@@ -16,8 +16,9 @@
 
 /// Attempts at the last checkpoint.
 pub(crate) const LAST_ATTEMPTS_MAX: u32 = 20;
-/// Declines in a row after which shards wait for their capture, from then on: the job has shown that it writes faster
-/// than its staging memory can be emptied, and patience costs nothing while it can.
+/// Declines in a row after which shards wait for their capture, from then on: the job has shown
+/// that it writes faster than its staging memory can be emptied, and patience costs nothing while
+/// it can.
 const DECLINES_BEFORE_PATIENCE: u32 = 3;
 
 /// Where the protocol stands.
