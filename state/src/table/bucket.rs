@@ -126,14 +126,31 @@ impl<'a> Bucket<'a> {
     /// Slot of a key.
     #[inline]
     pub(crate) fn find(&self, hash: KeyHash, key: &[u8]) -> Option<usize> {
-        let groups = self.groups();
+        // Two loops out of one, so that the fixed geometry's has no branch per access.
+        match &self.geometry.fixed {
+            Some(fixed) => self.probe(hash, fixed.groups, |slot| {
+                let at = fixed.slots_at + slot * fixed.stride;
+                bytes_equal(self.page.bytes_at(at, key.len()), key)
+            }),
+            None => self.probe(hash, self.groups(), |slot| bytes_equal(self.key(slot), key)),
+        }
+    }
+
+    /// First slot on the hash's probe path whose tag matches and that `is_it`.
+    #[inline]
+    fn probe(
+        &self,
+        hash: KeyHash,
+        groups: usize,
+        is_it: impl Fn(usize) -> bool,
+    ) -> Option<usize> {
         let tag = tags::tag_of(hash);
         let mut group = tags::home_group(hash, groups);
         for _ in 0..groups {
             let candidates = self.tag_group(group);
             for position in tags::positions(tags::matches(&candidates, tag)) {
                 let slot = group * GROUP_SLOTS + position;
-                if bytes_equal(self.key(slot), key) {
+                if is_it(slot) {
                     return Some(slot);
                 }
             }
@@ -435,6 +452,9 @@ fn put_u16(page: &mut Page, offset: usize, value: usize) {
 /// Equality of keys; short ones without a call.
 #[inline]
 fn bytes_equal(a: &[u8], b: &[u8]) -> bool {
+    if let (Ok(a), Ok(b)) = (a.try_into(), b.try_into()) {
+        return u64::from_le_bytes(a) == u64::from_le_bytes(b);
+    }
     if a.len() != b.len() {
         return false;
     }
