@@ -8,6 +8,7 @@
 //! captured yet) or in `retained` (captured). Both moves, capture and the first write while
 //! merging, go from the former to the latter, so merging finds every line whatever the order of
 //! events was.
+#![deny(clippy::wildcard_enum_match_arm)]
 
 use crate::arena::Arena;
 use crate::page::{PAGE_BYTES, PageId};

@@ -13,6 +13,7 @@
 //! travel through the writer, and shards learn of the drop from it. At most one checkpoint is
 //! between request and settled. The last one (input ended, or stop) is tried again until it
 //! succeeds, [`LAST_ATTEMPTS_MAX`] attempts failed, or shards do not settle in time.
+#![deny(clippy::wildcard_enum_match_arm)]
 
 /// Attempts at the last checkpoint.
 pub(crate) const LAST_ATTEMPTS_MAX: u32 = 20;

@@ -4,6 +4,7 @@
 //! the barrier has passed, and from `Capturing` and `Sent` through `Merging` to `Idle`; both end
 //! with a `Settled` to the writer. A shard that keeps no checkpoints goes from `Aligning` straight
 //! to `Sent`.
+#![deny(clippy::wildcard_enum_match_arm)]
 
 use std::time::{Duration, Instant};
 

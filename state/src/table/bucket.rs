@@ -138,12 +138,7 @@ impl<'a> Bucket<'a> {
 
     /// First slot on the hash's probe path whose tag matches and that `is_it`.
     #[inline]
-    fn probe(
-        &self,
-        hash: KeyHash,
-        groups: usize,
-        is_it: impl Fn(usize) -> bool,
-    ) -> Option<usize> {
+    fn probe(&self, hash: KeyHash, groups: usize, is_it: impl Fn(usize) -> bool) -> Option<usize> {
         let tag = tags::tag_of(hash);
         let mut group = tags::home_group(hash, groups);
         for _ in 0..groups {
