@@ -29,15 +29,19 @@ struct Demo {
     command: Command,
 }
 
-/// About one second of work that is not followed by measurements.
-const SHORT: [&str; 3] = ["--skip-overhead", "--seconds", "1"];
+/// About two seconds of work that is not followed by measurements.
+const SHORT: [&str; 3] = ["--skip-overhead", "--seconds", "2"];
 
 impl Demo {
     fn new(options: &[&str]) -> Self {
+        Self::with_interval("20ms", options)
+    }
+
+    fn with_interval(interval: &str, options: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_frazil-bench"));
         command
-            .args(["demo", "--quick", "--checkpoint-every", "20ms", "--dir"])
+            .args(["demo", "--quick", "--checkpoint-every", interval, "--dir"])
             .arg(folder.path())
             .args(options);
         Self { folder, command }
@@ -48,10 +52,13 @@ impl Demo {
     }
 
     fn over_text(options: &[&str]) -> Self {
-        let mut demo = Self::new(options);
-        let input = write_input(demo.folder.path());
-        demo.command.arg("--input").arg(input);
-        demo
+        Self::new(options).reading_text()
+    }
+
+    fn reading_text(mut self) -> Self {
+        let input = write_input(self.folder.path());
+        self.command.arg("--input").arg(input);
+        self
     }
 
     fn output(&mut self) -> Output {
@@ -149,7 +156,10 @@ fn unreadable_input_is_a_bad_argument_and_is_named() {
 
 #[test]
 fn job_too_short_to_be_killed_is_no_proof() {
-    let output = Demo::over_text(&["--rounds", "1"]).output();
+    // No checkpoint before the end, so that the moment for the kill never comes, however slow the
+    // machine is.
+    let mut demo = Demo::with_interval("60s", &["--rounds", "1"]).reading_text();
+    let output = demo.output();
     assert_eq!(output.status.code(), Some(3));
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(errors.contains("so no recovery was shown"), "{errors}");
