@@ -11,9 +11,12 @@
 //! | 88 | 2 | key bytes, `ffff` = variable |
 //! | 90 | 2 | value bytes, `ffff` = variable |
 //! | 92 | 2 | value alignment |
+//! | 94 | 1 | kind: 0 = hash table, 1 = ordered table |
+//! | 95 | 1 | scope: 0 = keyed, 1 = operator list (split), 2 = operator list (union), 3 = broadcast |
 
 use crate::arena::Arena;
 use crate::error::StateError;
+use crate::form::TableForm;
 use crate::page::{PageId, PageKind};
 use crate::superblock::{self, TABLE_BYTES, TABLE_COUNT_AT, TABLES_AT, TABLES_MAX};
 use crate::table::Geometry;
@@ -27,6 +30,7 @@ const NODES_AT: usize = 84;
 const KEY_BYTES_AT: usize = 88;
 const VALUE_BYTES_AT: usize = 90;
 const VALUE_ALIGN_AT: usize = 92;
+const FORM_AT: usize = 94;
 const VARIABLE: u16 = u16::MAX;
 
 /// What identifies a table's types.
@@ -69,6 +73,7 @@ pub(crate) fn name(arena: &Arena, table: TableIndex) -> String {
 pub(crate) fn add(
     arena: &mut Arena,
     name: &str,
+    form: TableForm,
     identity: TypeIdentity,
     geometry: &Geometry,
     roots_page_count: usize,
@@ -106,6 +111,7 @@ pub(crate) fn add(
     put(VALUE_BYTES_AT, &length_field(geometry.value_bytes));
     let align = u16::try_from(geometry.value_align).expect("at most 16");
     put(VALUE_ALIGN_AT, &align.to_le_bytes());
+    put(FORM_AT, &form.to_bytes());
     let count = u32::try_from(index + 1).expect("at most TABLES_MAX");
     superblock::put_u32(arena, TABLE_COUNT_AT, count);
     Ok(table)
@@ -124,6 +130,42 @@ pub(crate) fn identity(arena: &Arena, table: TableIndex) -> TypeIdentity {
         key_fingerprint: page.u64_at(table.at() + KEY_FINGERPRINT_AT),
         value_fingerprint: page.u64_at(table.at() + VALUE_FINGERPRINT_AT),
     }
+}
+
+/// Kind and scope of a table.
+///
+/// # Errors
+/// [`StateError::Damaged`] if the two bytes stand for no form.
+pub(crate) fn form(arena: &Arena, table: TableIndex) -> Result<TableForm, StateError> {
+    let bytes = arena
+        .page(PageId::SUPERBLOCK)
+        .array_at(table.at() + FORM_AT);
+    TableForm::from_bytes(bytes).ok_or_else(|| StateError::Damaged {
+        page: 0,
+        what: "table kind and scope",
+        expected: "a hash table [0, 0] or an ordered table [1, 0 to 3]".to_owned(),
+        found: format!("{bytes:?}"),
+    })
+}
+
+/// Refuses a table that was created in another form.
+///
+/// # Errors
+/// [`StateError::FormChanged`], or as [`form`].
+pub(crate) fn check_form(
+    arena: &Arena,
+    table: TableIndex,
+    expected: TableForm,
+) -> Result<(), StateError> {
+    let found = form(arena, table)?;
+    if found != expected {
+        return Err(StateError::FormChanged {
+            table: name(arena, table),
+            expected,
+            found,
+        });
+    }
+    Ok(())
 }
 
 /// The geometry that the table was created with.

@@ -2,6 +2,7 @@
 
 use crate::catalog;
 use crate::error::StateError;
+use crate::form::TableForm;
 use crate::hash::hash_bytes;
 use crate::store::Store;
 use crate::table::HashTable;
@@ -33,6 +34,7 @@ impl Store {
         let arena = self.arena();
         let mut records = Vec::new();
         for index in catalog::tables(arena) {
+            catalog::check_form(arena, index, TableForm::KEYED_HASH)?;
             let table = HashTable::open(arena, index, self.owned_groups())?;
             let name = table.name(arena);
             let all = table.scan::<StateError>(

@@ -1,5 +1,6 @@
 //! What a store can refuse.
 
+use crate::form::TableForm;
 use crate::format::FormatError;
 
 /// A store could not do what was asked; its content is as before the call unless a variant says
@@ -76,6 +77,19 @@ pub enum StateError {
         expected: u64,
         /// Fingerprint in the state.
         found: u64,
+    },
+    /// A table exists in another form.
+    #[error(
+        "table {table} was created in another form: expected {expected}, found {found}; \
+         open it as what it is, or give the new table another name"
+    )]
+    FormChanged {
+        /// Name of the table.
+        table: String,
+        /// Form that the program asks for.
+        expected: TableForm,
+        /// Form in the state.
+        found: TableForm,
     },
     /// Names and counts of tables are bounded.
     #[error("cannot create table {table}: {reason}")]

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use proptest::prelude::*;
 
 use crate::format::{FrameAddress, FrameExpectation, read_frame};
+use crate::page::PageId;
 use crate::{
     CaptureStatus, Key, KeyGroups, PAGE_BYTES, Restore, StagingSize, Store, StoreConfig, Value,
     ValueTable, hash_key,
@@ -467,6 +468,30 @@ fn a_table_of_other_types_is_refused_with_both_fingerprints() {
     assert!(
         text.contains("value type") && text.contains("expected fingerprint"),
         "{text}"
+    );
+}
+
+#[test]
+fn a_table_of_another_form_is_refused_with_both_named() {
+    let mut store = Store::new(&StoreConfig::default()).expect("reserved");
+    ValueTable::<u64, u64>::open(&mut store, "t").expect("first");
+    // The first descriptor's kind byte; no test but this one writes descriptors by hand.
+    store
+        .arena_mut()
+        .write(PageId::SUPERBLOCK, 64 + 94, &[1, 3]);
+    let error = ValueTable::<u64, u64>::open(&mut store, "t").expect_err("other kind");
+    let text = error.to_string();
+    assert!(
+        text.contains("expected hash table, keyed, found ordered table, broadcast"),
+        "{text}"
+    );
+    store
+        .arena_mut()
+        .write(PageId::SUPERBLOCK, 64 + 94, &[2, 0]);
+    let error = store.verify().expect_err("no such kind");
+    assert!(
+        error.to_string().contains("table kind and scope"),
+        "{error}"
     );
 }
 

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use crate::arena::Arena;
 use crate::catalog;
 use crate::error::StateError;
+use crate::form::TableForm;
 use crate::hash::hash_bytes;
 use crate::page::{PageId, PageKind};
 use crate::store::Store;
@@ -53,6 +54,7 @@ impl Store {
         reached.once(PageId::SUPERBLOCK, "superblock")?;
         reached.free_list()?;
         for index in catalog::tables(arena) {
+            catalog::check_form(arena, index, TableForm::KEYED_HASH)?;
             let table = HashTable::open(arena, index, self.owned_groups())?;
             for group in 0..table.owned.length {
                 reached.group(&table, group)?;

@@ -11,6 +11,7 @@ use super::hints::Hints;
 use crate::arena::Arena;
 use crate::catalog::{self, TableIndex, TypeIdentity};
 use crate::error::StateError;
+use crate::form::TableForm;
 use crate::hash::{KeyGroups, KeyHash, PATH_BITS_END, hash_bytes};
 use crate::key::KEY_BYTES_MAX;
 use crate::page::{Page, PageId, PageKind};
@@ -72,7 +73,14 @@ impl HashTable {
         owned: OwnedGroups,
     ) -> Result<Self, StateError> {
         let pages = directory::roots_page_count(owned.length);
-        let index = catalog::add(arena, name, identity, geometry, pages)?;
+        let index = catalog::add(
+            arena,
+            name,
+            TableForm::KEYED_HASH,
+            identity,
+            geometry,
+            pages,
+        )?;
         Self::open(arena, index, owned)
     }
 

@@ -9,6 +9,7 @@ use super::hash_table::{Found, HashTable};
 use super::scan::ScanCursor;
 use crate::catalog::{self, TypeIdentity};
 use crate::error::StateError;
+use crate::form::TableForm;
 use crate::hash::KeyHash;
 use crate::key::Key;
 use crate::store::Store;
@@ -46,6 +47,7 @@ impl<K: Key + ?Sized, V: Value> ValueTable<K, V> {
         };
         let owned = store.owned_groups();
         let table = if let Some(index) = catalog::find(store.arena(), name) {
+            catalog::check_form(store.arena(), index, TableForm::KEYED_HASH)?;
             check_identity(name, identity, catalog::identity(store.arena(), index))?;
             HashTable::open(store.arena(), index, owned)?
         } else {
