@@ -10,6 +10,7 @@
 use crate::error::StateError;
 use crate::mapped::{Mapped, Populate, PopulatedMark};
 use crate::page::{LINE_BYTES, PAGE_BYTES, Page, PageId, PageKind, line_mask};
+use crate::runs;
 use crate::snapshot::Phase;
 use crate::staging::{Staging, StagingSize};
 use crate::superblock;
@@ -133,13 +134,18 @@ impl Arena {
 
     /// Replaces a page, marking only the lines that differ.
     pub(crate) fn replace(&mut self, id: PageId, content: &Page) {
+        self.replace_prefix(id, &content.0);
+    }
+
+    /// Replaces the first bytes of a page, marking only the lines that differ.
+    pub(crate) fn replace_prefix(&mut self, id: PageId, content: &[u8]) {
         let mut mask = 0;
-        let old = self.pages[id.index()].0.chunks_exact(LINE_BYTES);
-        for (line, (old, new)) in old.zip(content.0.chunks_exact(LINE_BYTES)).enumerate() {
+        let old = self.pages[id.index()].0[..content.len()].chunks(LINE_BYTES);
+        for (line, (old, new)) in old.zip(content.chunks(LINE_BYTES)).enumerate() {
             mask |= u64::from(old != new) << line;
         }
         if mask != 0 {
-            self.page_mut(id, mask).0 = content.0;
+            self.page_mut(id, mask).put(0, content);
         }
     }
 
@@ -164,12 +170,50 @@ impl Arena {
     /// # Errors
     /// [`StateError::BudgetExhausted`] with nothing changed.
     pub(crate) fn allocate(&mut self, kind: PageKind) -> Result<PageId, StateError> {
-        let id = match superblock::pop_free(self) {
-            Some(id) => id,
-            None => self.extend(1)?,
-        };
+        let id = self.take_page()?;
         self.format_page(id, kind);
         Ok(id)
+    }
+
+    /// Takes a page with whatever it holds; free runs are cut up last.
+    pub(crate) fn take_page(&mut self) -> Result<PageId, StateError> {
+        if let Some(id) = superblock::pop_free(self) {
+            return Ok(id);
+        }
+        self.extend(1)
+            .or_else(|full| runs::take_single(self).ok_or(full))
+    }
+
+    /// Makes the first `length` bytes of consecutive pages ready to be written, all of them:
+    /// they are dirty, and the pages that they lie in hold nothing else.
+    pub(crate) fn begin_run(&mut self, first: PageId, length: usize) {
+        let mut left = length;
+        for number in first.0.. {
+            let id = PageId(number);
+            if left < PAGE_BYTES {
+                if left > 0 {
+                    self.make_fresh(id, line_mask(0, left));
+                    self.pages[id.index()].0[left..].fill(0);
+                }
+                break;
+            }
+            self.make_fresh(id, u64::MAX);
+            left -= PAGE_BYTES;
+        }
+    }
+
+    /// Marks the lines of the first `length` bytes of consecutive pages and hands them out.
+    pub(crate) fn run_bytes_mut(&mut self, first: PageId, length: usize) -> &mut [u8] {
+        let mut left = length;
+        for number in first.0.. {
+            if left == 0 {
+                break;
+            }
+            let part = left.min(PAGE_BYTES);
+            self.mark(PageId(number), line_mask(0, part));
+            left -= part;
+        }
+        self.pages.bytes_mut(first.index(), length)
     }
 
     /// Takes `count` pages with consecutive ids from the end.
@@ -188,7 +232,8 @@ impl Arena {
         Ok(first)
     }
 
-    fn extend(&mut self, count: usize) -> Result<PageId, StateError> {
+    /// Takes `count` pages from the end, with zeros in them.
+    pub(crate) fn extend(&mut self, count: usize) -> Result<PageId, StateError> {
         let page_count = superblock::page_count(self) as usize;
         if page_count + count > self.budget_pages {
             return Err(self.exhausted());
@@ -201,7 +246,8 @@ impl Arena {
 
     /// Pages that can still be allocated.
     pub(crate) fn available_pages(&self) -> usize {
-        self.budget_pages - self.page_count() as usize + superblock::free_count(self) as usize
+        let free = superblock::free_count(self) + runs::free_page_count(self);
+        self.budget_pages - self.page_count() as usize + free as usize
     }
 
     #[cold]
@@ -212,16 +258,21 @@ impl Arena {
     }
 
     fn format_page(&mut self, id: PageId, kind: PageKind) {
-        // The mark captures frozen lines before they are zeroed; afterwards the header line alone
-        // is dirty and `fresh` says that the rest is zero.
-        self.mark(id, 1);
-        let live = self.live;
-        let meta = &mut self.metas[id.index()];
-        meta.masks[live] = 1;
-        meta.fresh[live] = 1;
+        self.make_fresh(id, 1);
         let page = &mut self.pages[id.index()];
         page.0.fill(0);
         page.0[0] = kind as u8;
+    }
+
+    /// Makes the lines of `mask` the only dirty ones of a page whose other lines are to be zeroed:
+    /// `fresh` says so in the delta.
+    fn make_fresh(&mut self, id: PageId, mask: u64) {
+        // The mark captures frozen lines before they are overwritten.
+        self.mark(id, mask);
+        let live = self.live;
+        let meta = &mut self.metas[id.index()];
+        meta.masks[live] = mask;
+        meta.fresh[live] = 1;
     }
 
     /// Gives a page back; it can be reused at once.

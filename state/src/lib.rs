@@ -22,6 +22,7 @@ mod mapped;
 mod model_tests;
 mod page;
 mod restore;
+mod runs;
 mod snapshot;
 mod staging;
 mod store;

@@ -8,6 +8,8 @@
 //! 2. `T` is one of the sealed types below: any bit pattern is valid, alignment at most a page.
 //! 3. Only [`Mapped`] reads or writes the bytes, through `&self` or `&mut self`; a [`Populate`]
 //!    holds the `Arc` but only advises the kernel, which changes no content.
+//! 4. A [`Page`] is its 4096 bytes and nothing else, so `n` consecutive pages are `n * 4096`
+//!    consecutive, initialised bytes.
 #![expect(
     unsafe_code,
     reason = "typed slices over an anonymous mapping, and prefetch"
@@ -21,7 +23,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use memmap2::{Advice, MmapOptions, MmapRaw};
 
 use crate::error::StateError;
-use crate::page::Page;
+use crate::page::{PAGE_BYTES, Page};
 
 /// Types for which zero-filled or arbitrary bytes are a valid value.
 pub(crate) trait Zeroed: private::Sealed {}
@@ -107,6 +109,28 @@ impl<T: Zeroed> DerefMut for Mapped<T> {
         let first = self.map.as_mut_ptr().cast::<T>();
         // SAFETY: as in `deref`; `&mut self` excludes every other reader and writer (invariant 3).
         unsafe { std::slice::from_raw_parts_mut(first, self.capacity) }
+    }
+}
+
+const _: () = assert!(size_of::<Page>() == PAGE_BYTES, "invariant 4");
+
+impl Mapped<Page> {
+    /// `length` bytes from the start of page `first` on, across page borders.
+    #[inline]
+    pub(crate) fn bytes(&self, first: usize, length: usize) -> &[u8] {
+        let pages = &self[first..first + length.div_ceil(PAGE_BYTES)];
+        // SAFETY: `pages` is at least `length` initialised bytes (invariant 4) that live and stay
+        // unwritten as long as the slice that is borrowed here.
+        unsafe { std::slice::from_raw_parts(pages.as_ptr().cast::<u8>(), length) }
+    }
+
+    /// As [`Mapped::bytes`], to be written.
+    #[inline]
+    pub(crate) fn bytes_mut(&mut self, first: usize, length: usize) -> &mut [u8] {
+        let pages = &mut self[first..first + length.div_ceil(PAGE_BYTES)];
+        // SAFETY: as in `bytes`; the slice is borrowed mutably, and any bytes make valid pages
+        // (invariant 2).
+        unsafe { std::slice::from_raw_parts_mut(pages.as_mut_ptr().cast::<u8>(), length) }
     }
 }
 

@@ -5,6 +5,7 @@ use crate::error::StateError;
 use crate::format::Chunk;
 use crate::hash::KeyGroups;
 use crate::page::{PAGE_BYTES, Page};
+use crate::runs;
 use crate::snapshot::{CaptureStatus, Phase};
 use crate::staging::StagingSize;
 use crate::superblock;
@@ -188,7 +189,7 @@ impl Store {
     /// Bytes of pages that hold something.
     #[must_use]
     pub fn used_bytes(&self) -> u64 {
-        let free = superblock::free_count(&self.arena);
+        let free = superblock::free_count(&self.arena) + runs::free_page_count(&self.arena);
         u64::from(self.page_count() - free) * PAGE_BYTES as u64
     }
 

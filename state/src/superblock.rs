@@ -11,7 +11,9 @@
 //! | 24 | 4 | first key group of this shard |
 //! | 28 | 4 | key groups of this shard |
 //! | 32 | 4 | key groups of the job |
+//! | 36 | 8 | pages in runs, see `runs` |
 //! | 64 | 128 each | table descriptors, see `catalog` |
+//! | 4032 | 64 | free runs by class, see `runs` |
 
 use crate::arena::Arena;
 use crate::page::{PAGE_BYTES, Page, PageId, PageKind};

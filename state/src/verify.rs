@@ -1,6 +1,6 @@
 //! A walk over every structural invariant of a store.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::arena::Arena;
 use crate::catalog;
@@ -8,14 +8,17 @@ use crate::error::StateError;
 use crate::form::TableForm;
 use crate::hash::hash_bytes;
 use crate::page::{PageId, PageKind};
+use crate::runs;
 use crate::store::Store;
 use crate::superblock;
-use crate::table::{self, HashTable, check_group};
+use crate::table::{self, HashTable, Visited, check_group};
 
 /// Pages reached so far and by what.
 struct Reached<'a> {
     arena: &'a Arena,
     by: HashMap<u32, &'static str>,
+    /// Pages of directory nodes, shared by the groups of a table, and the nodes in them.
+    nodes: HashMap<u32, HashSet<usize>>,
 }
 
 impl Reached<'_> {
@@ -50,18 +53,20 @@ impl Store {
         let mut reached = Reached {
             arena,
             by: HashMap::new(),
+            nodes: HashMap::new(),
         };
         reached.once(PageId::SUPERBLOCK, "superblock")?;
         reached.free_list()?;
+        runs::check_free(arena, |id| reached.once(id, "free run"))?;
         for index in catalog::tables(arena) {
             catalog::check_form(arena, index, TableForm::KEYED_HASH)?;
             let table = HashTable::open(arena, index, self.owned_groups())?;
             for group in 0..table.owned.length {
                 reached.group(&table, group)?;
             }
+            reached.nodes.clear();
             reached.roots(&table)?;
         }
-        self.directory_pages(&mut reached)?;
         let expected = arena.page_count() as usize;
         if reached.by.len() != expected {
             let found = format!("{} pages", reached.by.len());
@@ -74,18 +79,6 @@ impl Store {
         }
         Ok(())
     }
-
-    /// Directory and node pages are not visited by the walk over references: count them by kind.
-    fn directory_pages(&self, reached: &mut Reached<'_>) -> Result<(), StateError> {
-        for number in 1..self.arena().page_count() {
-            let id = PageId(number);
-            let page = self.arena().page(id);
-            if page.is_kind(PageKind::Directory) || page.is_kind(PageKind::Nodes) {
-                reached.once(id, "directory")?;
-            }
-        }
-        Ok(())
-    }
 }
 
 impl Reached<'_> {
@@ -93,6 +86,10 @@ impl Reached<'_> {
         let mut next = superblock::free_first(self.arena);
         let mut count = 0;
         while next != PageId::SUPERBLOCK {
+            if next.0 >= self.arena.page_count() {
+                let expected = format!("below {}", self.arena.page_count());
+                return Err(damaged(next, "free page", &expected, next.0.to_string()));
+            }
             self.once(next, "free list")?;
             count += 1;
             next = superblock::free_next(self.arena, next);
@@ -123,27 +120,23 @@ impl Reached<'_> {
         let limit = table.owned.groups.path_bits_max();
         let mut records = 0;
         let mut references: HashMap<u32, (u32, u32)> = HashMap::new();
-        check_group(
-            arena,
-            table.roots,
-            group,
-            limit,
-            &mut |bucket, path, resolved| {
-                let depth = table.bucket(arena, bucket).depth();
-                let entry = references.entry(bucket.0).or_insert_with(|| (resolved, 0));
-                entry.1 += 1;
-                if entry.1 > 1 {
-                    return Ok(());
-                }
-                let mut next = Some(bucket);
-                while let Some(id) = next {
-                    self.once(id, "bucket")?;
-                    records += check_bucket(table, arena, id, group, path, depth)?;
-                    next = table.bucket(arena, id).next();
-                }
-                Ok(())
-            },
-        )?;
+        check_group(arena, table.roots, group, limit, &mut |visited| {
+            let (bucket, path, resolved) = match visited {
+                Visited::Bucket {
+                    page,
+                    path,
+                    resolved,
+                } => (page, path, resolved),
+                Visited::Directory(page) => return self.once(page, "directory"),
+                Visited::Node(page, at) => return self.node(page, at),
+            };
+            let entry = references.entry(bucket.0).or_insert((resolved, 0));
+            entry.1 += 1;
+            if entry.1 == 1 {
+                records += self.chain(table, bucket, group, path)?;
+            }
+            Ok(())
+        })?;
         for (bucket, (resolved, count)) in references {
             let depth = table.bucket(arena, PageId(bucket)).depth();
             let expected = 1u64 << (resolved - depth.min(resolved));
@@ -165,6 +158,46 @@ impl Reached<'_> {
             ));
         }
         Ok(())
+    }
+}
+
+impl Reached<'_> {
+    /// A bucket and its overflow pages; gives the records in them.
+    fn chain(
+        &mut self,
+        table: &HashTable,
+        bucket: PageId,
+        group: u32,
+        path: u64,
+    ) -> Result<u64, StateError> {
+        let arena = self.arena;
+        let depth = table.bucket(arena, bucket).depth();
+        let mut records = 0;
+        let mut next = Some(bucket);
+        while let Some(id) = next {
+            let id = table::checked(arena, id.0, PageKind::Bucket)?;
+            self.once(id, "bucket")?;
+            records += check_bucket(table, arena, id, group, path, depth)?;
+            next = table.bucket(arena, id).next();
+        }
+        Ok(records)
+    }
+
+    /// A directory node: its page belongs to one table, and it to one reference.
+    fn node(&mut self, page: PageId, at: usize) -> Result<(), StateError> {
+        if !self.nodes.contains_key(&page.0) {
+            self.once(page, "directory nodes")?;
+        }
+        if self.nodes.entry(page.0).or_default().insert(at) {
+            return Ok(());
+        }
+        let found = "more".to_owned();
+        Err(damaged(
+            page,
+            "references to a directory node",
+            "one",
+            found,
+        ))
     }
 }
 

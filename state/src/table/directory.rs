@@ -258,8 +258,23 @@ pub(crate) fn split_references(
     arena.raise_directory_version();
 }
 
-/// Visits every bucket that a group refers to, once for each reference, and every page of its
-/// directory.
+/// What a walk over a group's references comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Visited {
+    /// A reference to a bucket: the path bits that lead to it and how many they are.
+    Bucket {
+        page: PageId,
+        path: u64,
+        resolved: u32,
+    },
+    /// The directory page.
+    Directory(PageId),
+    /// A node: its page and offset.
+    Node(PageId, usize),
+}
+
+/// Visits every bucket that a group refers to, once for each reference, and every page and node of
+/// its directory.
 ///
 /// # Errors
 /// The first reference outside the arena, page of the wrong kind, or directory that is too deep.
@@ -268,7 +283,7 @@ pub(crate) fn check_group(
     roots_first: PageId,
     group: u32,
     path_bits_max: u32,
-    visit: &mut impl FnMut(PageId, u64, u32) -> Result<(), StateError>,
+    visit: &mut impl FnMut(Visited) -> Result<(), StateError>,
 ) -> Result<(), StateError> {
     let (page, at) = root_at(roots_first, group);
     let root = arena.page(page).u32_at(at);
@@ -276,9 +291,14 @@ pub(crate) fn check_group(
         return Ok(());
     }
     if root & INDIRECT == 0 {
-        return visit(PageId(root), 0, 0);
+        return visit(Visited::Bucket {
+            page: checked(arena, root, PageKind::Bucket)?,
+            path: 0,
+            resolved: 0,
+        });
     }
     let directory = checked(arena, root & !INDIRECT, PageKind::Directory)?;
+    visit(Visited::Directory(directory))?;
     let depth = arena.page(page).u32_at(at + ROOT_DEPTH_AT);
     if !(1..=DIRECTORY_DEPTH_MAX).contains(&depth) {
         return Err(StateError::Damaged {
@@ -304,7 +324,7 @@ struct Entries<'a, V> {
     visit: &'a mut V,
 }
 
-impl<V: FnMut(PageId, u64, u32) -> Result<(), StateError>> Entries<'_, V> {
+impl<V: FnMut(Visited) -> Result<(), StateError>> Entries<'_, V> {
     fn walk(
         &mut self,
         page: PageId,
@@ -327,7 +347,11 @@ impl<V: FnMut(PageId, u64, u32) -> Result<(), StateError>> Entries<'_, V> {
             let reference = self.arena.page(page).u32_at(entry_at);
             let path = prefix | (entry << (64 - resolved));
             if reference & INDIRECT == 0 {
-                (self.visit)(PageId(reference), path, resolved)?;
+                (self.visit)(Visited::Bucket {
+                    page: checked(self.arena, reference, PageKind::Bucket)?,
+                    path,
+                    resolved,
+                })?;
                 continue;
             }
             let (node, node_at) = node_at(reference);
@@ -340,6 +364,7 @@ impl<V: FnMut(PageId, u64, u32) -> Result<(), StateError>> Entries<'_, V> {
                     found: "line 0".to_owned(),
                 });
             }
+            (self.visit)(Visited::Node(node, node_at))?;
             self.walk(node, node_at, resolved, NODE_BITS, path)?;
         }
         Ok(())

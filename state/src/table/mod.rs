@@ -9,7 +9,9 @@ mod scan;
 mod tags;
 mod value_table;
 
-pub(crate) use directory::{check_group, record_count, root_at, roots_page_count};
+pub(crate) use directory::{
+    Visited, check_group, checked, record_count, root_at, roots_page_count,
+};
 pub(crate) use geometry::Geometry;
 pub(crate) use hash_table::{HashTable, OwnedGroups};
 pub use scan::ScanCursor;
