@@ -117,7 +117,11 @@ fn state_of_another_type_is_refused() {
             .emit_at_end()
             .sink(CsvFiles::new(&output));
     });
-    refused(started, &["table count"]);
+    let error = started.map(|_| ()).expect_err("refused before a shard ran");
+    assert!(matches!(error, Error::State { .. }), "{error:?}");
+    let message = error.to_string();
+    assert!(message.contains("table count"), "{message}");
+    assert_eq!(message.matches("0x").count(), 2, "{message}");
 }
 
 #[test]

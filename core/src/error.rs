@@ -69,6 +69,18 @@ pub enum Error {
         /// In the checkpoint.
         found: String,
     },
+    /// The checkpoint has tables that the flow does not have.
+    #[error(
+        "checkpoint {checkpoint} holds state of tables that the flow does not have: {}; \
+         declare them again, or drop their state with JobBuilder::allow_dropped_state",
+        tables.join(", ")
+    )]
+    DroppedState {
+        /// The checkpoint.
+        checkpoint: u64,
+        /// Names of the tables.
+        tables: Vec<String>,
+    },
     /// The checkpoint was made by another number of shards.
     #[error(
         "checkpoint {checkpoint} was made by {found} shards, this job has {expected}; \

@@ -2,7 +2,7 @@
 //!
 //! | offset | size | field |
 //! |---|---|---|
-//! | 0 | 1 | length of the name |
+//! | 0 | 1 | length of the name, 0 = the descriptor of a dropped table, free for the next |
 //! | 1 | 63 | name, UTF-8 |
 //! | 64 | 8 | fingerprint of the key type |
 //! | 72 | 8 | fingerprint of the value type |
@@ -17,6 +17,7 @@
 use crate::arena::Arena;
 use crate::error::StateError;
 use crate::form::TableForm;
+use crate::identity::TypeIdentity;
 use crate::page::{PageId, PageKind};
 use crate::superblock::{self, TABLE_BYTES, TABLE_COUNT_AT, TABLES_AT, TABLES_MAX};
 use crate::table::Geometry;
@@ -33,13 +34,6 @@ const VALUE_ALIGN_AT: usize = 92;
 const FORM_AT: usize = 94;
 const VARIABLE: u16 = u16::MAX;
 
-/// What identifies a table's types.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct TypeIdentity {
-    pub(crate) key_fingerprint: u64,
-    pub(crate) value_fingerprint: u64,
-}
-
 /// Number of a table in its shard's catalog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TableIndex(usize);
@@ -50,8 +44,12 @@ impl TableIndex {
     }
 }
 
-/// All tables in order of creation.
-pub(crate) fn tables(arena: &Arena) -> impl Iterator<Item = TableIndex> + use<> {
+/// All tables in the order of their descriptors.
+pub(crate) fn tables(arena: &Arena) -> impl Iterator<Item = TableIndex> + use<'_> {
+    descriptors(arena).filter(|table| !name_bytes(arena, *table).is_empty())
+}
+
+fn descriptors(arena: &Arena) -> impl Iterator<Item = TableIndex> + use<> {
     (0..(superblock::table_count(arena) as usize).min(TABLES_MAX)).map(TableIndex)
 }
 
@@ -88,12 +86,13 @@ pub(crate) fn add(
             name.len()
         )));
     }
-    let index = superblock::table_count(arena) as usize;
-    if index == TABLES_MAX {
+    let count = superblock::table_count(arena) as usize;
+    let dropped = descriptors(arena).find(|table| name_bytes(arena, *table).is_empty());
+    let table = dropped.unwrap_or(TableIndex(count));
+    if table.0 >= TABLES_MAX {
         return Err(refuse(format!("a shard holds at most {TABLES_MAX} tables")));
     }
     let roots = arena.allocate_run(roots_page_count, PageKind::Roots)?;
-    let table = TableIndex(index);
     let descriptor = arena.bytes_mut(PageId::SUPERBLOCK, table.at(), TABLE_BYTES);
     descriptor.fill(0);
     descriptor[0] = u8::try_from(name.len()).expect("at most 63");
@@ -112,9 +111,15 @@ pub(crate) fn add(
     let align = u16::try_from(geometry.value_align).expect("at most 16");
     put(VALUE_ALIGN_AT, &align.to_le_bytes());
     put(FORM_AT, &form.to_bytes());
-    let count = u32::try_from(index + 1).expect("at most TABLES_MAX");
+    let count = u32::try_from(count.max(table.0 + 1)).expect("at most TABLES_MAX");
     superblock::put_u32(arena, TABLE_COUNT_AT, count);
     Ok(table)
+}
+
+/// Clears a descriptor, whose place the next table takes; others keep theirs.
+pub(crate) fn remove(arena: &mut Arena, table: TableIndex) {
+    let descriptor = arena.bytes_mut(PageId::SUPERBLOCK, table.at(), TABLE_BYTES);
+    descriptor.fill(0);
 }
 
 fn length_field(length: Option<usize>) -> [u8; 2] {

@@ -11,11 +11,13 @@
 
 mod arena;
 mod catalog;
+mod drop_table;
 mod dump;
 mod error;
 mod form;
 pub mod format;
 mod hash;
+mod identity;
 mod key;
 mod mapped;
 #[cfg(test)]
@@ -36,6 +38,7 @@ pub use dump::DumpRecord;
 pub use error::StateError;
 pub use form::{TableForm, TableKind, TableScope};
 pub use hash::{HASH_ID, HASH_SEED, KEY_GROUPS_MAX, KeyGroups, KeyHash, hash_bytes, hash_key};
+pub use identity::TypeIdentity;
 pub use key::{KEY_BYTES_MAX, Key, KeyBuffer, KeyError};
 pub use page::{LINE_BYTES, LINES_PER_PAGE, PAGE_BYTES};
 pub use restore::Restore;

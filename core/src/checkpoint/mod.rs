@@ -4,6 +4,7 @@
 mod assembly;
 mod coordinator;
 mod fold;
+mod identity;
 mod ledger;
 mod names;
 mod outlets;
@@ -18,7 +19,8 @@ pub use report::{CheckpointReport, RecoveryReport, RestoredSplit, SkippedCheckpo
 
 pub(crate) use coordinator::{Coordinator, CoordinatorParts, Notice, Timing};
 pub(crate) use fold::FoldJob;
+pub(crate) use identity::{JobIdentity, flow_fingerprint};
 pub(crate) use outlets::Outlets;
-pub(crate) use recovery::{JobIdentity, Recovered, recover};
+pub(crate) use recovery::{Recovered, recover};
 pub(crate) use template::ManifestTemplate;
 pub(crate) use writer::{Writer, WriterCommand, WriterParts};

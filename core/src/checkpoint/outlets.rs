@@ -40,6 +40,11 @@ pub(crate) struct SinkFailure {
 }
 
 impl Outlet {
+    fn recover(&mut self, restored: Option<Restored<'_>>) -> Result<(), Error> {
+        let recovered = self.committer.recover(restored);
+        recovered.map_err(|source| Error::of_sink(&self.name, source))
+    }
+
     fn failure(&self, source: SinkError) -> SinkFailure {
         SinkFailure {
             fatal: source.is_fatal(),
@@ -62,34 +67,41 @@ impl Outlets {
         }
     }
 
-    /// Brings all sinks to the state of a checkpoint, or of a start without one.
+    /// Brings all sinks to the state of a start without a checkpoint.
+    ///
+    /// # Errors
+    /// The first sink's that cannot.
+    pub(crate) fn recover_fresh(&mut self) -> Result<(), Error> {
+        self.outlets.iter_mut().try_for_each(|o| o.recover(None))
+    }
+
+    /// Brings all sinks to the state of a checkpoint; those of operators from `known_operators` on
+    /// are new and start without one.
     ///
     /// # Errors
     /// The first sink's that cannot; and a sink that the checkpoint does not know.
     pub(crate) fn recover(
         &mut self,
         checkpoint: u64,
-        sinks: Option<&[SinkEntry]>,
+        known_operators: usize,
+        sinks: &[SinkEntry],
     ) -> Result<(), Error> {
         for outlet in &mut self.outlets {
-            let restored = match sinks {
-                None => None,
-                Some(entries) => {
-                    let entry = entries.iter().find(|e| e.operator == outlet.operator);
-                    let entry = entry.ok_or_else(|| Error::OtherFlow {
-                        checkpoint,
-                        what: "sinks",
-                        expected: outlet.name.clone(),
-                        found: "none at its place".to_owned(),
-                    })?;
-                    Some(Restored {
-                        checkpoint,
-                        pre_commit: &entry.pre_commit,
-                    })
-                }
-            };
-            let recovered = outlet.committer.recover(restored);
-            recovered.map_err(|source| Error::of_sink(&outlet.name, source))?;
+            if outlet.operator as usize >= known_operators {
+                outlet.recover(None)?;
+                continue;
+            }
+            let entry = sinks.iter().find(|e| e.operator == outlet.operator);
+            let entry = entry.ok_or_else(|| Error::OtherFlow {
+                checkpoint,
+                what: "sinks",
+                expected: outlet.name.clone(),
+                found: "none at its place".to_owned(),
+            })?;
+            outlet.recover(Some(Restored {
+                checkpoint,
+                pre_commit: &entry.pre_commit,
+            }))?;
         }
         Ok(())
     }

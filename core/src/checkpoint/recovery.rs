@@ -8,11 +8,10 @@
 use std::time::Instant;
 
 use frazil_io::storage::Storage;
-use frazil_state::format::{
-    FormatError, Manifest, SourceEntry, SplitEntry, archive_layout, decode,
-};
-use frazil_state::{HASH_ID, HASH_SEED, Store, StoreConfig};
+use frazil_state::format::{FormatError, Manifest, SourceEntry, SplitEntry, decode};
+use frazil_state::{Store, StoreConfig};
 
+use super::identity::{JobIdentity, check_manifest, check_tables, known_operators};
 use super::ledger::Ledger;
 use super::names;
 use super::outlets::Outlets;
@@ -20,15 +19,7 @@ use super::report::{RecoveryReport, RestoredSplit, SkippedCheckpoint};
 use super::restore::restore_shards;
 use crate::error::Error;
 use crate::flow::{AssignedSplit, FlowPlan};
-use crate::source::{SourceError, Split};
-
-/// What must be equal for a checkpoint to belong to a job.
-pub(crate) struct JobIdentity {
-    pub(crate) name: String,
-    pub(crate) fingerprint: u64,
-    pub(crate) key_group_count: u32,
-    pub(crate) keep: usize,
-}
+use crate::source::Split;
 
 /// A job's state at its start.
 pub(crate) struct Recovered {
@@ -134,25 +125,26 @@ pub(crate) fn recover(
         .collect();
     checkpoints.sort_unstable();
     if checkpoints.is_empty() {
-        outlets.recover(0, None)?;
+        outlets.recover_fresh()?;
         let recovered = Recovered::fresh(configs, identity.keep, next_epoch)?;
         recovered.ledger.sweep(storage)?;
         return Ok(recovered);
     }
-    let chosen = choose(storage, identity, configs, &checkpoints)?;
-    check_sources(&chosen.manifest, plan)?;
+    let mut chosen = choose(storage, identity, plan, configs, &checkpoints)?;
+    let checkpoint = chosen.manifest.checkpoint;
+    check_tables(checkpoint, &mut chosen.stores, &plan.tables, identity)?;
     if let (Some(skipped), Some(sink)) = (chosen.skipped.first(), outlets.cannot_retract()) {
         return Err(Error::FallBack {
-            checkpoint: chosen.manifest.checkpoint,
+            checkpoint,
             sink: sink.to_owned(),
             reason: skipped.reason.clone(),
         });
     }
-    let checkpoint = chosen.manifest.checkpoint;
     // The crash may have come between a manifest's rename and its directory sync: nothing is
     // committed on the word of a name that a power loss could still take.
     storage.sync_directory()?;
-    outlets.recover(checkpoint, Some(&chosen.manifest.sinks))?;
+    let known = known_operators(&chosen.manifest, plan).unwrap_or(0);
+    outlets.recover(checkpoint, known, &chosen.manifest.sinks)?;
     let kept = older_manifests(storage, &checkpoints, &chosen.manifest);
     let ledger = Ledger::recovered(&kept, &chosen.manifest, identity.keep);
     if chosen.skipped.is_empty() {
@@ -169,7 +161,7 @@ pub(crate) fn recover(
             state_bytes,
             splits: restored_splits(&chosen.manifest),
             skipped: chosen.skipped,
-            finished: chosen.manifest.finished,
+            finished: chosen.manifest.finished && known == plan.operators.len(),
         }),
         manifest: Some(chosen.manifest),
     })
@@ -202,12 +194,13 @@ struct Chosen {
 fn choose(
     storage: &dyn Storage,
     identity: &JobIdentity,
+    plan: &FlowPlan,
     configs: &[StoreConfig],
     checkpoints: &[u64],
 ) -> Result<Chosen, Error> {
     let mut skipped = Vec::new();
     for checkpoint in checkpoints.iter().rev() {
-        match restore(storage, identity, configs, *checkpoint) {
+        match restore(storage, identity, plan, configs, *checkpoint) {
             Ok((manifest, stores)) => {
                 return Ok(Chosen {
                     manifest,
@@ -251,11 +244,12 @@ fn is_damage(error: &Error) -> bool {
 fn restore(
     storage: &dyn Storage,
     identity: &JobIdentity,
+    plan: &FlowPlan,
     configs: &[StoreConfig],
     checkpoint: u64,
 ) -> Result<(Manifest, Vec<Store>), Error> {
     let manifest = read_manifest(storage, checkpoint)?;
-    check_identity(storage, &manifest, identity)?;
+    check_manifest(storage, &manifest, identity, plan)?;
     if manifest.shards.len() != configs.len() {
         return Err(Error::ShardCount {
             checkpoint,
@@ -284,69 +278,6 @@ fn read_manifest(storage: &dyn Storage, checkpoint: u64) -> Result<Manifest, Err
         }));
     }
     Ok(manifest)
-}
-
-fn check_identity(
-    storage: &dyn Storage,
-    manifest: &Manifest,
-    identity: &JobIdentity,
-) -> Result<(), Error> {
-    if manifest.job_name != identity.name {
-        return Err(Error::OtherJob {
-            location: storage.location(),
-            expected: identity.name.clone(),
-            found: manifest.job_name.clone(),
-        });
-    }
-    let facts: [(&'static str, u64, u64); 5] = [
-        ("operators", identity.fingerprint, manifest.job_fingerprint),
-        (
-            "key group count",
-            u64::from(identity.key_group_count),
-            u64::from(manifest.key_group_count),
-        ),
-        (
-            "hash function",
-            u64::from(HASH_ID),
-            u64::from(manifest.hash_id),
-        ),
-        ("hash seed", HASH_SEED, manifest.hash_seed),
-        ("archive layout", archive_layout(), manifest.value_layout),
-    ];
-    for (what, expected, found) in facts {
-        if expected != found {
-            return Err(Error::OtherFlow {
-                checkpoint: manifest.checkpoint,
-                what,
-                expected: format!("{expected:#x}"),
-                found: format!("{found:#x}"),
-            });
-        }
-    }
-    Ok(())
-}
-
-fn check_sources(manifest: &Manifest, plan: &FlowPlan) -> Result<(), Error> {
-    for source in &plan.sources {
-        let entries = &manifest.sources;
-        let Some(entry) = entries.iter().find(|e| e.operator == source.operator) else {
-            return Err(Error::OtherFlow {
-                checkpoint: manifest.checkpoint,
-                what: "sources",
-                expected: source.name.clone(),
-                found: "none at its place".to_owned(),
-            });
-        };
-        if entry.fingerprint != source.fingerprint {
-            let changed = SourceError::changed_fingerprint(
-                &source.name,
-                entry.fingerprint,
-                source.fingerprint,
-            );
-            return Err(Error::of_source(&source.name, changed));
-        }
-    }
-    Ok(())
 }
 
 /// Manifests that are kept: those up to the restored one that still decode.

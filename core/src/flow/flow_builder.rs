@@ -8,9 +8,11 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use frazil_state::TypeIdentity;
+
 use super::build_context::BuildContext;
 use super::error::FlowError;
-use super::plan::{FlowPlan, PlannedSink, PlannedSource, SinkPlanner, SourcePlanner};
+use super::plan::{FlowPlan, PlannedSink, PlannedSource, PlannedTable, SinkPlanner, SourcePlanner};
 use super::record::Record;
 use super::source_stage::SourceHead;
 use super::stage::Stage;
@@ -53,7 +55,7 @@ struct Declared {
     operators: Vec<&'static str>,
     sources: Vec<SourcePlanner>,
     sinks: Vec<SinkPlanner>,
-    tables: Vec<String>,
+    tables: Vec<PlannedTable>,
     exchanges: Vec<MeshFactory>,
     stages: Vec<StageBuilder>,
     stage_names: Vec<String>,
@@ -130,15 +132,16 @@ impl Flow {
         exchanges.len() - 1
     }
 
-    pub(super) fn add_table(&self, name: &str) {
+    /// Declares a table: without this a restored table of that name counts as dropped.
+    pub(super) fn add_table(&self, name: &str, types: TypeIdentity) {
         let mut declared = self.declared.borrow_mut();
-        if declared.tables.iter().any(|table| table == name) {
-            let name = name.to_owned();
-            declared
-                .error
-                .get_or_insert(FlowError::DuplicateTable { name });
+        let is_taken = declared.tables.iter().any(|table| table.name == name);
+        let name = name.to_owned();
+        if is_taken {
+            let duplicate = FlowError::DuplicateTable { name };
+            declared.error.get_or_insert(duplicate);
         } else {
-            declared.tables.push(name.to_owned());
+            declared.tables.push(PlannedTable { name, types });
         }
     }
 

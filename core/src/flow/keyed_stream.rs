@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 use std::rc::Rc;
 
-use frazil_state::{Key, Value};
+use frazil_state::{Key, TypeIdentity, Value};
 
 use super::operators::{AggregateHead, AtEnd, EachUpdate, KeyOf, Never, When};
 use super::record::{Keyed, Plain, Record};
@@ -104,7 +104,7 @@ where
         F: for<'a> FnMut(&mut V, R::Ref<'a>) + 'static,
     {
         let end = self.end.extend("aggregate");
-        end.flow().add_table(name);
+        end.flow().add_table(name, TypeIdentity::of::<K, V>());
         let head = AggregateHead {
             exchange: self.exchange,
             key: self.key,

@@ -25,5 +25,5 @@ pub use record::{Keyed, Plain, Record, RecordBatch};
 pub use stream::Stream;
 
 pub(crate) use build_context::{AssignedSplit, BuildContext};
-pub(crate) use plan::{FlowPlan, PlannedSink};
+pub(crate) use plan::{FlowPlan, PlannedSink, PlannedTable};
 pub(crate) use stage::{Progress, SplitPosition, Stage};

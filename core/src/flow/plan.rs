@@ -1,5 +1,7 @@
 //! What the flow's closure declared, evaluated once on the starting thread.
 
+use frazil_state::TypeIdentity;
+
 use super::error::FlowError;
 use crate::exchange::{MeshFactory, ShardRings};
 use crate::sink::Committer;
@@ -13,8 +15,8 @@ pub(crate) struct FlowPlan {
     pub(crate) sources: Vec<PlannedSource>,
     /// The sinks in call order; rows name their sink by the place in here.
     pub(crate) sinks: Vec<PlannedSink>,
-    /// Names of the tables in call order.
-    pub(crate) tables: Vec<String>,
+    /// The tables in call order.
+    pub(crate) tables: Vec<PlannedTable>,
     /// The operators of each stage, by stage index; for messages.
     pub(crate) stage_names: Vec<String>,
     pub(super) exchanges: Vec<MeshFactory>,
@@ -42,6 +44,14 @@ pub(crate) struct PlannedSink {
     pub(crate) name: String,
     /// Goes to the checkpoint writer.
     pub(crate) committer: Box<dyn Committer>,
+}
+
+/// A table of the flow, to be compared with a restored one.
+pub(crate) struct PlannedTable {
+    /// The table's name.
+    pub(crate) name: String,
+    /// Of its keys and values.
+    pub(crate) types: TypeIdentity,
 }
 
 impl FlowPlan {

@@ -21,6 +21,7 @@ pub struct Job {
     pub(super) driver: DriverChoice,
     pub(super) key_groups: KeyGroups,
     pub(super) state_bytes_per_shard: u64,
+    pub(super) allow_dropped_state: bool,
     pub(super) tuning: Tuning,
 }
 
@@ -34,6 +35,7 @@ impl Job {
             driver: DriverChoice::Auto,
             key_group_count: KeyGroups::default().count(),
             state_bytes_per_shard: STATE_BYTES_PER_SHARD,
+            allow_dropped_state: false,
             tuning: Tuning::default(),
         }
     }
@@ -65,6 +67,7 @@ pub struct JobBuilder {
     driver: DriverChoice,
     key_group_count: u32,
     state_bytes_per_shard: u64,
+    allow_dropped_state: bool,
     tuning: Tuning,
 }
 
@@ -101,6 +104,14 @@ impl JobBuilder {
         self
     }
 
+    /// Lets the job start from a checkpoint with tables that its flow no longer has: their state is
+    /// dropped for good. Without this such a start is refused, since a renamed table would lose its
+    /// state silently.
+    pub fn allow_dropped_state(mut self) -> Self {
+        self.allow_dropped_state = true;
+        self
+    }
+
     /// Sizes that only tests change.
     #[doc(hidden)]
     pub fn tuning(mut self, tuning: Tuning) -> Self {
@@ -132,6 +143,7 @@ impl JobBuilder {
             driver: self.driver,
             key_groups: KeyGroups::new(groups),
             state_bytes_per_shard: self.state_bytes_per_shard,
+            allow_dropped_state: self.allow_dropped_state,
             tuning: self.tuning,
         })
     }

@@ -10,14 +10,14 @@ use frazil_io::IoError;
 use frazil_io::runtime::{DriverDecision, choose_driver};
 use frazil_io::storage::{Storage, StorageLock};
 use frazil_state::format::{Manifest, SourceEntry, archive_layout};
-use frazil_state::{HASH_ID, HASH_SEED, PopulateJob, StoreConfig, hash_bytes};
+use frazil_state::{HASH_ID, HASH_SEED, PopulateJob, StoreConfig};
 
 use super::builder::Job;
 use super::handle::JobHandle;
 use super::shards::{Common, seeds, spawn_shards};
 use crate::checkpoint::{
     Coordinator, CoordinatorParts, FoldJob, JobIdentity, ManifestTemplate, Notice, Outlets,
-    Recovered, Writer, WriterCommand, WriterParts, recover,
+    Recovered, Writer, WriterCommand, WriterParts, flow_fingerprint, recover,
 };
 use crate::error::Error;
 use crate::flow::{Flow, FlowPlan};
@@ -148,14 +148,14 @@ fn prepare(job: &Job, build: &impl Fn(&Flow)) -> Result<Prepared, Error> {
         Some(storage) => {
             let identity = JobIdentity {
                 name: job.name.clone(),
-                fingerprint: flow_fingerprint(&plan),
                 key_group_count: job.key_groups.count(),
                 keep: job.checkpoints.keep,
+                allow_dropped_state: job.allow_dropped_state,
             };
             recover(&**storage, &identity, &plan, &configs, &mut outlets)?
         }
         None => {
-            outlets.recover(0, None)?;
+            outlets.recover_fresh()?;
             Recovered::fresh(&configs, job.checkpoints.keep, 1)?
         }
     };
@@ -182,12 +182,6 @@ fn store_configs(job: &Job) -> Vec<StoreConfig> {
     (0..shard_count).map(config).collect()
 }
 
-/// Changes when operators, tables or their order do.
-fn flow_fingerprint(plan: &FlowPlan) -> u64 {
-    let description = format!("{:?} {:?}", plan.operators, plan.tables);
-    hash_bytes(description.as_bytes()).0
-}
-
 fn links(job: &Job) -> (Vec<WriterLink>, Vec<ShardLink>) {
     let size = LinkSize {
         chunk_count: job.tuning.staging.chunk_count,
@@ -208,7 +202,7 @@ fn template(job: &Job, plan: &FlowPlan) -> Manifest {
     Manifest {
         checkpoint: 0,
         job_name: job.name.clone(),
-        job_fingerprint: flow_fingerprint(plan),
+        job_fingerprint: flow_fingerprint(&plan.operators),
         created_unix_ms: 0,
         key_group_count: job.key_groups.count(),
         hash_id: HASH_ID,

@@ -9,10 +9,11 @@ use super::directory::{self, Parent, Place};
 use super::geometry::{Geometry, RECORD_BYTES_MAX};
 use super::hints::Hints;
 use crate::arena::Arena;
-use crate::catalog::{self, TableIndex, TypeIdentity};
+use crate::catalog::{self, TableIndex};
 use crate::error::StateError;
 use crate::form::TableForm;
 use crate::hash::{KeyGroups, KeyHash, PATH_BITS_END, hash_bytes};
+use crate::identity::TypeIdentity;
 use crate::key::KEY_BYTES_MAX;
 use crate::page::{Page, PageId, PageKind};
 
@@ -34,7 +35,7 @@ pub(crate) struct OwnedGroups {
 /// A table's place and shape, decoded from its descriptor.
 #[derive(Debug)]
 pub(crate) struct HashTable {
-    index: TableIndex,
+    pub(super) index: TableIndex,
     pub(crate) roots: PageId,
     pub(crate) owned: OwnedGroups,
     pub(crate) geometry: Geometry,

@@ -5,6 +5,7 @@ mod directory;
 mod geometry;
 mod hash_table;
 mod hints;
+mod pages;
 mod scan;
 mod tags;
 mod value_table;

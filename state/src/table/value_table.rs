@@ -7,10 +7,11 @@ use rkyv::rancor::BoxedError;
 use super::geometry::Geometry;
 use super::hash_table::{Found, HashTable};
 use super::scan::ScanCursor;
-use crate::catalog::{self, TypeIdentity};
+use crate::catalog;
 use crate::error::StateError;
 use crate::form::TableForm;
 use crate::hash::KeyHash;
+use crate::identity::TypeIdentity;
 use crate::key::Key;
 use crate::store::Store;
 use crate::value::{self, Value};
@@ -41,14 +42,11 @@ impl<K: Key + ?Sized, V: Value> ValueTable<K, V> {
     /// [`StateError::TypeChanged`] if the table was written with other types, [`StateError::Table`]
     /// if a bound on names or tables is hit.
     pub fn open(store: &mut Store, name: &str) -> Result<Self, StateError> {
-        let identity = TypeIdentity {
-            key_fingerprint: value::type_fingerprint::<K>(K::FIXED_BYTES.unwrap_or(0), 1),
-            value_fingerprint: value::fingerprint::<V>(),
-        };
+        let identity = TypeIdentity::of::<K, V>();
         let owned = store.owned_groups();
         let table = if let Some(index) = catalog::find(store.arena(), name) {
             catalog::check_form(store.arena(), index, TableForm::KEYED_HASH)?;
-            check_identity(name, identity, catalog::identity(store.arena(), index))?;
+            identity.check(name, catalog::identity(store.arena(), index))?;
             HashTable::open(store.arena(), index, owned)?
         } else {
             let geometry = Geometry::new(
@@ -311,26 +309,4 @@ impl<K: Key + ?Sized, V: Value> ValueTable<K, V> {
             reason: error.to_string(),
         }
     }
-}
-
-fn check_identity(
-    table: &str,
-    expected: TypeIdentity,
-    found: TypeIdentity,
-) -> Result<(), StateError> {
-    let pairs = [
-        ("key", expected.key_fingerprint, found.key_fingerprint),
-        ("value", expected.value_fingerprint, found.value_fingerprint),
-    ];
-    for (what, expected, found) in pairs {
-        if expected != found {
-            return Err(StateError::TypeChanged {
-                table: table.to_owned(),
-                what,
-                expected,
-                found,
-            });
-        }
-    }
-    Ok(())
 }
