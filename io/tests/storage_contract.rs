@@ -1,4 +1,4 @@
-//! The storage contract, as facts that every implementation must show: real files in both write
+//! The storage contract, as facts that every implementation must show: real files in all write
 //! modes, memory, and a faulty storage without faults.
 #![expect(clippy::unwrap_used, reason = "a helper fails its test by panicking")]
 
@@ -223,6 +223,10 @@ fn with_mapped_files(fact: fn(&dyn Storage)) {
     with_files(WriteMode::Mapped, fact);
 }
 
+fn with_direct_files(fact: fn(&dyn Storage)) {
+    with_files(WriteMode::Direct, fact);
+}
+
 fn with_plain_files(fact: fn(&dyn Storage)) {
     with_files(WriteMode::Plain, fact);
 }
@@ -241,6 +245,7 @@ fn with_no_faults(fact: fn(&dyn Storage)) {
 macro_rules! contract {
     ($($fact:ident)*) => {
         contract!(@ mapped_files with_mapped_files $($fact)*);
+        contract!(@ direct_files with_direct_files $($fact)*);
         contract!(@ plain_files with_plain_files $($fact)*);
         contract!(@ memory with_memory $($fact)*);
         contract!(@ no_faults with_no_faults $($fact)*);

@@ -4,7 +4,9 @@
 use std::sync::Arc;
 
 use frazil_io::IoError;
-use frazil_io::storage::{FaultPlan, FaultyStorage, MemoryStorage, Storage};
+use frazil_io::storage::{
+    FaultPlan, FaultyStorage, FileStorage, MemoryStorage, Storage, WriteMode,
+};
 
 fn faulty(disk: &MemoryStorage, plan: FaultPlan) -> FaultyStorage {
     FaultyStorage::new(Arc::new(disk.clone()), plan)
@@ -29,7 +31,7 @@ fn checkpoint(storage: &dyn Storage, number: u8) -> Result<(), IoError> {
 }
 
 /// The manifest is whole, as is the segment it names; it is the new one if the caller was told so.
-fn assert_whole(storage: &MemoryStorage, was_published: bool) {
+fn assert_whole(storage: &dyn Storage, was_published: bool) {
     let manifest = read(storage, "manifest").expect("a durable manifest never vanishes");
     let number = manifest[0];
     assert!(
@@ -137,6 +139,57 @@ fn a_full_disk_refuses_growth_and_then_recovers() {
     segment.sync().unwrap();
     assert_eq!(storage.list().unwrap(), ["a"]);
     assert_eq!(read(&disk, "a").unwrap(), b"onetwo");
+}
+
+/// Real files under the same plans: what a killed process, a full disk and a failed sync leave.
+fn for_each_write_mode(fact: fn(&dyn Fn() -> FileStorage)) {
+    for write_mode in [WriteMode::Mapped, WriteMode::Direct, WriteMode::Plain] {
+        let directory = tempfile::tempdir().unwrap();
+        fact(&|| {
+            FileStorage::open(directory.path())
+                .unwrap()
+                .with_write_mode(write_mode)
+        });
+    }
+}
+
+#[test]
+fn a_killed_process_leaves_a_whole_checkpoint_in_real_files() {
+    for_each_write_mode(|open| {
+        for operation in 0..12 {
+            for name in open().list().unwrap() {
+                open().remove(&name).unwrap();
+            }
+            open().create("segments/0", 0).unwrap();
+            checkpoint(&open(), 1).unwrap();
+            let plan = FaultPlan::none().crash_at(operation).with_seed(operation);
+            checkpoint(&FaultyStorage::new(Arc::new(open()), plan), 2).unwrap_err();
+            assert_whole(&open(), operation >= 10);
+        }
+    });
+}
+
+#[test]
+fn full_disks_and_failed_syncs_leave_real_files_as_the_contract_says() {
+    for_each_write_mode(|open| {
+        let full = FaultPlan::none().full_during(2..3).fail_sync_at(6);
+        let storage = FaultyStorage::new(Arc::new(open()), full);
+        let mut segment = storage.create("a", 5000).unwrap();
+        segment.append(&[1; 5000]).unwrap();
+        assert!(segment.append(b"two").unwrap_err().is_full());
+        segment.append(b"two").unwrap();
+        segment.sync().unwrap();
+        segment.append(b"three").unwrap();
+        assert!(matches!(segment.sync(), Err(IoError::File { .. })));
+        assert!(matches!(
+            segment.append(b"x"),
+            Err(IoError::Poisoned { .. })
+        ));
+        drop(segment);
+        // The failed sync never reached the file: what the one before made durable is there.
+        let bytes = read(&open(), "a").unwrap();
+        assert!(bytes.starts_with(&[[1; 5000].as_slice(), b"two"].concat()));
+    });
 }
 
 #[test]

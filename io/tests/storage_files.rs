@@ -8,6 +8,7 @@ use frazil_io::IoError;
 use frazil_io::storage::{FileStorage, Storage, WriteMode};
 
 const MIB: u64 = 1 << 20;
+const WRITE_MODES: [WriteMode; 3] = [WriteMode::Mapped, WriteMode::Direct, WriteMode::Plain];
 
 #[test]
 fn two_handles_on_one_directory_conflict() {
@@ -66,7 +67,7 @@ fn what_lies_deeper_than_one_folder_is_not_listed() {
 #[test]
 fn a_failed_creation_leaves_no_file() {
     let directory = tempfile::tempdir().unwrap();
-    for write_mode in [WriteMode::Mapped, WriteMode::Plain] {
+    for write_mode in WRITE_MODES {
         let storage = FileStorage::open(directory.path())
             .unwrap()
             .with_write_mode(write_mode);
@@ -91,7 +92,9 @@ fn a_file_in_the_place_of_a_folder_is_an_error() {
 #[test]
 fn nothing_stays_mapped_after_a_sync_or_a_drop() {
     let directory = tempfile::tempdir().unwrap();
-    let storage = FileStorage::open(directory.path()).unwrap();
+    let storage = FileStorage::open(directory.path())
+        .unwrap()
+        .with_write_mode(WriteMode::Mapped);
     let is_mapped = |name: &str| {
         let path = directory.path().canonicalize().unwrap().join(name);
         fs::read_to_string("/proc/self/maps")
@@ -117,7 +120,8 @@ fn nothing_stays_mapped_after_a_sync_or_a_drop() {
 #[test]
 fn sync_gives_back_the_reserved_disk() {
     let directory = tempfile::tempdir().unwrap();
-    for (name, write_mode) in [("mapped", WriteMode::Mapped), ("plain", WriteMode::Plain)] {
+    for write_mode in WRITE_MODES {
+        let name = &format!("{write_mode:?}");
         let storage = FileStorage::open(directory.path())
             .unwrap()
             .with_write_mode(write_mode);

@@ -16,7 +16,7 @@ const MOUNTED: &str = "small disk mounted";
 fn a_full_disk_leaves_segments_usable() {
     if let Some(directory) = std::env::var_os(DIRECTORY_VARIABLE) {
         println!("{MOUNTED}");
-        for write_mode in [WriteMode::Mapped, WriteMode::Plain] {
+        for write_mode in [WriteMode::Mapped, WriteMode::Direct, WriteMode::Plain] {
             fill_and_go_on(Path::new(&directory), write_mode);
         }
         return;

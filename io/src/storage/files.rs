@@ -9,13 +9,16 @@ use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
 use rustix::fs::FallocateFlags;
 
+use super::allocation::Allocation;
+use super::direct_segment::{self, BufferPool, DirectSegment};
 use super::file_lock::lock_directory;
 use super::file_reader::FileReader;
-use super::mapped_segment::{MappedSegment, whole_windows};
+use super::mapped_segment::MappedSegment;
 use super::plain_segment::PlainSegment;
 use super::publish::publish_whole;
 use super::reserve::reserve;
@@ -27,8 +30,11 @@ use crate::IoError;
 pub enum WriteMode {
     /// Through memory-mapped windows of preallocated files; where the file system cannot
     /// preallocate, as [`WriteMode::Plain`]. Segments of unknown size are always written plainly.
-    #[default]
     Mapped,
+    /// By vectored direct I/O into preallocated files, past the page cache; where the file system
+    /// has no direct I/O or cannot preallocate, as [`WriteMode::Plain`].
+    #[default]
+    Direct,
     /// By positioned writes.
     Plain,
 }
@@ -54,6 +60,8 @@ pub enum WriteMode {
 pub struct FileStorage {
     root: PathBuf,
     write_mode: WriteMode,
+    buffers: BufferPool,
+    has_said_plain: AtomicBool,
     /// Folders with entries that no sync covered yet; the root is the empty name.
     unsynced_folders: Mutex<BTreeSet<String>>,
 }
@@ -76,6 +84,8 @@ impl FileStorage {
         let storage = Self {
             root,
             write_mode: WriteMode::default(),
+            buffers: BufferPool::default(),
+            has_said_plain: AtomicBool::new(false),
             unsynced_folders: Mutex::new(BTreeSet::from([String::new()])),
         };
         // What an earlier process renamed may not be durable yet, so every folder starts unsynced.
@@ -134,20 +144,37 @@ impl FileStorage {
         if expected_bytes == 0 {
             return Ok(Box::new(PlainSegment::new(file, path, 0)));
         }
-        let (reserved_bytes, flags) = match self.write_mode {
-            WriteMode::Mapped => (whole_windows(expected_bytes), FallocateFlags::empty()),
-            WriteMode::Plain => (expected_bytes, FallocateFlags::KEEP_SIZE),
+        let allocated = match self.write_mode {
+            WriteMode::Plain => return plain_segment(file, path, expected_bytes),
+            WriteMode::Direct if !direct_segment::switch_on(&file) => {
+                self.say_plain("it has no direct I/O");
+                return plain_segment(file, path, expected_bytes);
+            }
+            WriteMode::Mapped | WriteMode::Direct => {
+                Allocation::first(&file, &path, expected_bytes)?
+            }
         };
-        let is_reserved = reserve(&file, &path, 0..reserved_bytes, flags)?;
-        Ok(match self.write_mode {
-            WriteMode::Mapped if is_reserved => {
-                Box::new(MappedSegment::new(file, path, reserved_bytes))
-            }
-            WriteMode::Mapped | WriteMode::Plain => {
-                let reserved_bytes = if is_reserved { reserved_bytes } else { 0 };
-                Box::new(PlainSegment::new(file, path, reserved_bytes))
-            }
-        })
+        let Some(allocation) = allocated else {
+            self.say_plain("it cannot allocate ahead");
+            direct_segment::switch_off(&file, &path)?;
+            return Ok(Box::new(PlainSegment::new(file, path, 0)));
+        };
+        if self.write_mode == WriteMode::Mapped {
+            return Ok(Box::new(MappedSegment::new(file, path, allocation)));
+        }
+        let segment = DirectSegment::new(file, path, allocation, &self.buffers)?;
+        Ok(Box::new(segment))
+    }
+
+    fn say_plain(&self, reason: &str) {
+        // Relaxed: nothing depends on it, and a second line would do no harm.
+        if !self.has_said_plain.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                directory = %self.root.display(),
+                reason,
+                "the file system does not do what was asked; files are written plainly"
+            );
+        }
     }
 
     fn entries(&self, folder: &str) -> Result<Entries, IoError> {
@@ -250,6 +277,18 @@ impl Storage for FileStorage {
     fn lock(&self) -> Result<Box<dyn StorageLock>, IoError> {
         Ok(Box::new(lock_directory(&self.root)?))
     }
+}
+
+/// A segment by positioned writes, with disk kept for `expected_bytes` where that can be had.
+fn plain_segment(
+    file: File,
+    path: PathBuf,
+    expected_bytes: u64,
+) -> Result<Box<dyn Segment>, IoError> {
+    let range = 0..expected_bytes;
+    let is_reserved = reserve(&file, &path, range, FallocateFlags::KEEP_SIZE)?;
+    let reserved_bytes = if is_reserved { expected_bytes } else { 0 };
+    Ok(Box::new(PlainSegment::new(file, path, reserved_bytes)))
 }
 
 /// A name that is not UTF-8 was not made by a storage and is left alone.

@@ -24,31 +24,15 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 
-use memmap2::{MmapMut, MmapOptions};
-use rustix::fs::FallocateFlags;
-
 use super::Segment;
+use super::allocation::{Allocation, WINDOW_BYTES};
 use super::poison::Poison;
-use super::reserve::reserve;
 use crate::IoError;
+use memmap2::{MmapMut, MmapOptions};
 
-/// Bytes mapped at a time: a multiple of the huge page size (2 MiB), so that a window can be mapped
-/// by huge pages, and small enough to start write-back early.
-const WINDOW_BYTES: u64 = 4 << 20;
+/// Bytes mapped at a time.
 const WINDOW_LENGTH: usize = 4 << 20;
 const _: () = assert!(WINDOW_BYTES == WINDOW_LENGTH as u64);
-
-/// Disk is allocated in steps that double with the file between these bounds.
-const GROWTH_BYTES_MIN: u64 = 16 << 20;
-const GROWTH_BYTES_MAX: u64 = 256 << 20;
-const _: () = assert!(GROWTH_BYTES_MIN.is_multiple_of(WINDOW_BYTES));
-
-/// The disk that a mapped segment of `expected_bytes` occupies until its sync: whole windows.
-pub(super) fn whole_windows(expected_bytes: u64) -> u64 {
-    expected_bytes
-        .div_ceil(WINDOW_BYTES)
-        .saturating_mul(WINDOW_BYTES)
-}
 
 /// An exclusively created file that only this value writes.
 #[derive(Debug)]
@@ -56,33 +40,28 @@ pub(super) struct MappedSegment {
     file: File,
     path: PathBuf,
     length_bytes: u64,
-    allocated_bytes: u64,
+    allocation: Allocation,
     window: Option<MmapMut>,
     poison: Poison,
 }
 
 impl MappedSegment {
-    /// Takes an empty file of which `allocated_bytes`, a multiple of whole windows, are reserved
-    /// and inside its size.
-    pub(super) fn new(file: File, path: PathBuf, allocated_bytes: u64) -> Self {
-        assert!(
-            allocated_bytes.is_multiple_of(WINDOW_BYTES),
-            "windows must lie inside the file"
-        );
-        let poison = Poison::default();
+    /// Takes an empty file and the disk that it was given.
+    pub(super) fn new(file: File, path: PathBuf, allocation: Allocation) -> Self {
         Self {
             file,
             path,
             length_bytes: 0,
-            allocated_bytes,
+            allocation,
             window: None,
-            poison,
+            poison: Poison::default(),
         }
     }
 
     /// Space first, bytes after it: once the allocation stands, no copy can meet a full disk.
     fn append_whole(&mut self, bytes: &[u8]) -> Result<(), IoError> {
-        self.allocate(self.length_bytes + bytes.len() as u64)?;
+        let needed_bytes = self.length_bytes + bytes.len() as u64;
+        self.allocation.grow(&self.file, &self.path, needed_bytes)?;
         let mut rest = bytes;
         let mut end_bytes = self.length_bytes;
         while !rest.is_empty() {
@@ -101,45 +80,9 @@ impl MappedSegment {
         Ok(())
     }
 
-    fn allocate(&mut self, end_bytes: u64) -> Result<(), IoError> {
-        if end_bytes <= self.allocated_bytes {
-            return Ok(());
-        }
-        let step_bytes = self
-            .allocated_bytes
-            .clamp(GROWTH_BYTES_MIN, GROWTH_BYTES_MAX);
-        let ample_bytes = whole_windows(end_bytes.max(self.allocated_bytes + step_bytes));
-        match self.allocate_until(ample_bytes) {
-            // A disk that cannot give a whole step may still hold this append.
-            Err(error) if error.is_full() => self.allocate_until(whole_windows(end_bytes)),
-            allocated => allocated,
-        }
-    }
-
-    fn allocate_until(&mut self, target_bytes: u64) -> Result<(), IoError> {
-        let range = self.allocated_bytes..target_bytes;
-        match reserve(&self.file, &self.path, range, FallocateFlags::empty()) {
-            Ok(reserved) => {
-                assert!(
-                    reserved,
-                    "the reservation at the start showed that this file can grow"
-                );
-                self.allocated_bytes = target_bytes;
-                Ok(())
-            }
-            Err(error) => {
-                // A refused allocation may have taken a part: give it back to the full disk.
-                self.file.set_len(self.allocated_bytes).map_err(|source| {
-                    IoError::from_call("give back space of", &self.path, 0, source)
-                })?;
-                Err(error)
-            }
-        }
-    }
-
     fn window_from(&mut self, offset_bytes: u64) -> Result<&mut MmapMut, IoError> {
         assert!(
-            offset_bytes + WINDOW_BYTES <= self.allocated_bytes,
+            offset_bytes + WINDOW_BYTES <= self.allocation.bytes(),
             "a window outside the file"
         );
         match &mut self.window {
@@ -175,8 +118,7 @@ impl MappedSegment {
     }
 
     fn cut_and_sync(&mut self) -> io::Result<()> {
-        self.file.set_len(self.length_bytes)?;
-        self.allocated_bytes = self.length_bytes;
+        self.allocation.cut(&self.file, self.length_bytes)?;
         self.file.sync_data()
     }
 }

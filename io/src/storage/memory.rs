@@ -51,9 +51,9 @@ impl MemoryStorage {
         Self::unlocked(power_loss::after_power_loss(&self.state().disk, seed))
     }
 
-    /// What the death of the process leaves: everything written, and behind it, in files that were
-    /// never synced, their reservation as zeros. A later power loss may still take what was not
-    /// durable. Unlocked.
+    /// What the death of the process leaves: everything written, but zeros in place of what was not
+    /// synced in files of known size, up to their reservation. A later power loss may still take
+    /// what was not durable. Unlocked.
     #[must_use]
     pub fn after_process_crash(&self) -> Self {
         Self::unlocked(power_loss::after_process_crash(&self.state().disk))

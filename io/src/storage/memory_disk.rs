@@ -23,6 +23,8 @@ pub(super) struct Content {
     pub(super) synced_bytes: usize,
     /// Disk reserved, which a crash shows as zeros behind the written bytes.
     pub(super) reserved_bytes: u64,
+    /// Appended bytes may wait in the process until a sync: the file was created with a size.
+    pub(super) is_buffered: bool,
 }
 
 /// One change of the directory that is not durable yet; it happens as a whole or not at all.
@@ -85,6 +87,7 @@ impl Disk {
             file,
             Content {
                 reserved_bytes,
+                is_buffered: reserved_bytes > 0,
                 ..Content::default()
             },
         );

@@ -6,7 +6,9 @@
 //!
 //! `written <= synced <= published <= durable`
 //!
-//! * *written*: `append` returned. A process crash keeps it, a power loss may take it or tear it.
+//! * *written*: `append` returned. A power loss may take it or tear it; so may the end of the process
+//!   where the file was created with a size, because its bytes may wait in a buffer. A process crash
+//!   keeps what was written to other files.
 //! * *synced*: `sync` returned. The file's bytes survive a power loss; its *name* may not.
 //! * *published*: `publish` or `rename` took effect. Visible under the final name.
 //! * *durable*: `publish` returned, or `sync_directory` returned after it. Bytes and name survive.
@@ -21,6 +23,8 @@
 //! Three implementations keep the same contract: [`FileStorage`] on real files, [`MemoryStorage`]
 //! that models what a power loss takes, and [`FaultyStorage`] that makes either of them fail.
 
+mod allocation;
+mod direct_segment;
 mod fault_plan;
 mod faulty;
 mod file_lock;
@@ -114,7 +118,8 @@ pub trait Storage: Send + Sync + 'static {
     fn lock(&self) -> Result<Box<dyn StorageLock>, IoError>;
 }
 
-/// A file that is being written; dropped without `sync` it stays behind, unsynced.
+/// A file that is being written; dropped without `sync` it stays behind, unsynced and perhaps not
+/// even written to its end.
 pub trait Segment: Send {
     /// Appends `bytes` whole: after an error the length is what it was before the call.
     ///

@@ -37,13 +37,17 @@ pub(super) fn after_power_loss(disk: &Disk, seed: u64) -> Disk {
     survivor
 }
 
-/// The disk after the process died: the operating system still has everything, synced or not.
+/// The disk after the process died: the operating system still has everything, synced or not, but
+/// for what the process itself had not given it yet.
 pub(super) fn after_process_crash(disk: &Disk) -> Disk {
     let mut survivor = disk.clone();
     for content in survivor.files.values_mut() {
         let shown_bytes = shown_bytes(content);
         if shown_bytes > content.bytes.len() {
             Arc::make_mut(&mut content.bytes).resize(shown_bytes, 0);
+        }
+        if content.is_buffered && content.synced_bytes < content.bytes.len() {
+            Arc::make_mut(&mut content.bytes)[content.synced_bytes..].fill(0);
         }
         content.reserved_bytes = 0;
     }
@@ -86,6 +90,7 @@ fn surviving_content(content: &Content, dice: &mut SplitMix64) -> Content {
         synced_bytes: bytes.len(),
         bytes: Arc::new(bytes),
         reserved_bytes: 0,
+        is_buffered: false,
     }
 }
 
