@@ -7,25 +7,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use frazil::{
-    ChannelSink, Checkpoints, Cores, Count, CsvFiles, DriverChoice, Error, ForEach, Iter, Job,
-    JobBuilder, StagingSize, Tuning, push,
+    ChannelSink, Checkpoints, Cores, Count, CsvFiles, DriverChoice, ForEach, Iter, Job, JobBuilder,
+    StagingSize, Tuning, push,
 };
 use frazil_io::storage::MemoryStorage;
-use frazil_tests::{TwoExchanges, committed_rows, input_file, text};
+use frazil_tests::{Step, TwoExchanges, committed_rows, input_file, run_through, text};
 use proptest::prelude::*;
-
-/// What happens to the job.
-#[derive(Clone, Copy, Debug)]
-enum Step {
-    /// Wait for a checkpoint.
-    Checkpoint,
-    /// Stop with a last checkpoint, start again.
-    Stop,
-    /// The process dies, start again.
-    Kill,
-    /// The power fails, start again.
-    PowerLoss(u64),
-}
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
@@ -49,38 +36,6 @@ fn tuning(chunk_count: usize, ring_messages: usize) -> Tuning {
     }
 }
 
-/// Takes the steps, then runs to the end; gives the disk.
-fn run_through(mut run: TwoExchanges, steps: &[Step]) -> MemoryStorage {
-    let mut disk = MemoryStorage::new();
-    run.storage = Arc::new(disk.clone());
-    let mut handle = run.start().expect("starts");
-    for step in steps {
-        let left = match step {
-            Step::Checkpoint => {
-                let asked = handle.checkpoint();
-                let is_fine = matches!(
-                    asked,
-                    Ok(_) | Err(Error::CheckpointDropped { .. } | Error::Ended)
-                );
-                assert!(is_fine, "{asked:?}");
-                continue;
-            }
-            Step::Stop => None,
-            Step::Kill => Some(disk.after_process_crash()),
-            Step::PowerLoss(seed) => Some(disk.after_power_loss(*seed)),
-        };
-        // What the old job does now happens on a disk that nobody looks at any more.
-        handle.stop();
-        handle.wait().expect("stops well");
-        disk = left.unwrap_or(disk);
-        run.storage = Arc::new(disk.clone());
-        handle = run.start().expect("starts again");
-    }
-    let ended = handle.wait();
-    ended.expect("ends well");
-    disk
-}
-
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
@@ -101,7 +56,8 @@ proptest! {
             tuning: tuning(chunk_count, ring_messages),
         };
         let reference = run.reference_rows(&text);
-        let disk = run_through(run, &steps);
+        let start = |storage| TwoExchanges { storage, ..run.clone() }.start();
+        let disk = run_through(start, &steps);
         prop_assert_eq!(committed_rows(&disk), reference);
     }
 }

@@ -40,7 +40,9 @@ mod statistics;
 pub use checkpoint::{CheckpointReport, RecoveryReport, RestoredSplit, SkippedCheckpoint};
 pub use error::Error;
 pub use flow::{
-    AggregatedStream, Flow, FlowError, Keyed, KeyedStream, Out, Plain, Record, RecordBatch, Stream,
+    AggregatedStream, AggregatingState, Flow, FlowError, Keyed, KeyedStream, Out, Plain, Process,
+    ProcessContext, ProcessResult, ProcessedStream, Record, RecordBatch, ReducingState, States,
+    Stream, ValueState,
 };
 pub use frazil_io::IoError;
 pub use frazil_io::runtime::{Driver, DriverChoice, DriverDecision};
@@ -48,6 +50,8 @@ pub use frazil_io::storage;
 pub use frazil_state as state;
 pub use frazil_state::{Key, StagingSize, StateError, Value};
 pub use job::{Checkpoints, Cores, Job, JobBuilder, JobHandle, Tuning};
+#[doc(hidden)]
+pub use shard::LogicalClock;
 pub use sink::{
     ChannelSink, ChannelWriter, Committer, Count, CountWriter, CsvFiles, CsvWriter, ForEach,
     ForEachWriter, Restored, Sink, SinkError, SinkWriter,

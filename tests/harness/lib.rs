@@ -3,12 +3,16 @@
 
 mod committed;
 mod gated;
+mod keyed_states;
 mod mortal_storage;
+mod steps;
 mod two_exchanges;
 mod word_count;
 
 pub use committed::{assert_nothing_early, committed_rows};
 pub use gated::{Gate, GatedText};
+pub use keyed_states::KeyedStates;
 pub use mortal_storage::MortalStorage;
+pub use steps::{Step, run_through};
 pub use two_exchanges::TwoExchanges;
 pub use word_count::{WordCount, input_file, reference_rows, text};

@@ -1,5 +1,7 @@
 //! What can be wrong with a flow, and what its edges to the world report.
 
+use std::error::Error;
+
 use frazil_state::StateError;
 
 use crate::sink::SinkError;
@@ -24,7 +26,7 @@ pub enum FlowError {
         verb: &'static str,
     },
     /// Two tables of one flow have the same name.
-    #[error("two aggregations keep their state under the name {name:?}: give each its own")]
+    #[error("two states of the flow have the name {name:?}: give each its own")]
     DuplicateTable {
         /// The name.
         name: String,
@@ -73,6 +75,14 @@ pub enum FlowError {
         /// Its reason.
         source: SinkError,
     },
+    /// A process function returned an error of its own.
+    #[error("process function at operator {operator}: {source}")]
+    Process {
+        /// Number of the operator in call order, from 0.
+        operator: u32,
+        /// The error.
+        source: Box<dyn Error + Send + Sync>,
+    },
     /// A table cannot be opened, read or changed.
     #[error("table {name}: {source}")]
     State {
@@ -81,4 +91,14 @@ pub enum FlowError {
         /// The state's reason.
         source: StateError,
     },
+}
+
+impl FlowError {
+    /// What a process function returned: the failure of one of its states, or an error of its own.
+    pub(super) fn of_process(operator: u32, error: Box<dyn Error + Send + Sync>) -> Self {
+        match error.downcast::<Self>() {
+            Ok(error) => *error,
+            Err(source) => Self::Process { operator, source },
+        }
+    }
 }

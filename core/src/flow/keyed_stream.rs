@@ -1,11 +1,15 @@
-//! A stream whose records are with their key's shard, and what aggregating it gives.
+//! A stream whose records are with their key's shard, and what its operators give.
 
 use std::marker::PhantomData;
 use std::rc::Rc;
 
 use frazil_state::{Key, TypeIdentity, Value};
 
-use super::operators::{AggregateHead, AtEnd, EachUpdate, KeyOf, Never, When};
+use super::operators::{
+    AggregateHead, AtEnd, EachUpdate, KeyOf, KeyedInput, Never, ProcessHead, When,
+};
+use super::out::Out;
+use super::process::{Each, Process, ProcessContext, ProcessResult, States};
 use super::record::{Keyed, Plain, Record};
 use super::stream::{OpenEnd, Stream};
 
@@ -33,8 +37,7 @@ use super::stream::{OpenEnd, Stream};
 /// ```
 #[must_use = "a stream has to end with sink()"]
 pub struct KeyedStream<'f, R: ?Sized, K: ?Sized, X> {
-    exchange: usize,
-    key: Rc<X>,
+    input: KeyedInput<X>,
     end: OpenEnd<'f>,
     types: PhantomData<fn(&R, &K)>,
 }
@@ -62,11 +65,14 @@ pub struct KeyedStream<'f, R: ?Sized, K: ?Sized, X> {
 pub type AggregatedStream<'f, R, K, V, X, F, E = EachUpdate> =
     Stream<'f, Keyed<K, V>, AggregateHead<R, K, V, X, F, E>>;
 
+/// The stream that a process function's output makes: a [`Stream`] with all its methods.
+pub type ProcessedStream<'f, R, K, X, P> =
+    Stream<'f, <P as Process<R, K>>::Out, ProcessHead<R, K, X, P>>;
+
 impl<'f, R: ?Sized, K: ?Sized, X> KeyedStream<'f, R, K, X> {
     pub(super) fn new(exchange: usize, key: Rc<X>, end: OpenEnd<'f>) -> Self {
         Self {
-            exchange,
-            key,
+            input: KeyedInput { exchange, key },
             end,
             types: PhantomData,
         }
@@ -106,12 +112,95 @@ where
         let end = self.end.extend("aggregate");
         end.flow().add_table(name, TypeIdentity::of::<K, V>());
         let head = AggregateHead {
-            exchange: self.exchange,
-            key: self.key,
+            input: self.input,
             table: name.to_owned(),
             initial,
             update,
             emission: EachUpdate,
+            types: PhantomData,
+        };
+        Stream::new(head, end)
+    }
+}
+
+#[expect(
+    private_bounds,
+    reason = "keys are made by key_by and key_by_value only"
+)]
+impl<'f, R, K, X> KeyedStream<'f, R, K, X>
+where
+    R: Record + ?Sized,
+    K: Key + ?Sized,
+    X: KeyOf<R, K>,
+{
+    /// Runs `each` for each record, with states of the record's key that `open` declares.
+    ///
+    /// `each` gets what `open` returned (the states), the record, the context (the key, the time,
+    /// access to the states) and where to put what it emits. An error that it returns ends the job.
+    ///
+    /// ```
+    /// # use frazil::{Flow, Sink, Source};
+    /// # fn first_of_each(flow: &Flow, lines: impl Source<Record = str>, firsts: impl Sink<str>) {
+    /// flow.source(lines)
+    ///     .key_by(|line| line)
+    ///     .process(
+    ///         |states| states.value::<()>("seen"),
+    ///         |seen, line, cx, out| {
+    ///             if !seen.exists(cx)? {
+    ///                 seen.put(cx, &())?;
+    ///                 out.push(line);
+    ///             }
+    ///             Ok(())
+    ///         },
+    ///     )
+    ///     .sink(firsts);
+    /// # }
+    /// ```
+    ///
+    /// # Cost
+    /// A lookup for each access to a state; states are fetched into the cache for a whole run of
+    /// records at once. Copies each emitted record once.
+    pub fn process<S, U, F>(
+        self,
+        open: impl FnOnce(&mut States<'f, K>) -> S,
+        each: F,
+    ) -> ProcessedStream<'f, R, K, X, Each<S, U, F>>
+    where
+        S: 'static,
+        U: Record + ?Sized,
+        F: for<'a, 'b> FnMut(
+                &mut S,
+                R::Ref<'a>,
+                &mut ProcessContext<'b, K>,
+                &mut Out<U>,
+            ) -> ProcessResult
+            + 'static,
+    {
+        self.process_with(|states| Each::new(open(states), each))
+    }
+
+    /// Runs the process function that `open` makes for each record, with states that `open`
+    /// declares.
+    ///
+    /// For an example see [`Process`].
+    ///
+    /// # Cost
+    /// That of [`KeyedStream::process`].
+    pub fn process_with<P>(
+        self,
+        open: impl FnOnce(&mut States<'f, K>) -> P,
+    ) -> ProcessedStream<'f, R, K, X, P>
+    where
+        P: Process<R, K>,
+    {
+        let end = self.end.extend("process");
+        let mut states = States::new(end.flow());
+        let process = open(&mut states);
+        let head = ProcessHead {
+            input: self.input,
+            operator: end.operator(),
+            tables: states.into_declared(),
+            process,
             types: PhantomData,
         };
         Stream::new(head, end)

@@ -9,6 +9,7 @@ mod keyed_stream;
 mod operators;
 mod out;
 mod plan;
+mod process;
 mod record;
 mod sink_tail;
 mod source_stage;
@@ -19,8 +20,11 @@ mod tests;
 
 pub use error::FlowError;
 pub use flow_builder::Flow;
-pub use keyed_stream::{AggregatedStream, KeyedStream};
+pub use keyed_stream::{AggregatedStream, KeyedStream, ProcessedStream};
 pub use out::Out;
+pub use process::{
+    AggregatingState, Process, ProcessContext, ProcessResult, ReducingState, States, ValueState,
+};
 pub use record::{Keyed, Plain, Record, RecordBatch};
 pub use stream::Stream;
 

@@ -1,10 +1,11 @@
-//! Where `flat_map` puts its records.
+//! Where `flat_map` and `process` put their records.
 
 use frazil_state::Value;
 
-use super::record::{Plain, Record, RecordBatch, VecBatch};
+use super::record::{Keyed, Plain, Record, RecordBatch, VecBatch};
 
-/// Takes the records that one call of a [`flat_map`](crate::Stream::flat_map) closure makes.
+/// Takes the records that one call of a [`flat_map`](crate::Stream::flat_map) closure or of a
+/// process function makes.
 ///
 /// ```
 /// use frazil::Out;
@@ -25,13 +26,13 @@ impl<U: Record + ?Sized> Out<U> {
         }
     }
 
-    /// How many records this call of the closure has pushed.
+    /// How many records this call has pushed.
     #[must_use]
     pub fn len(&self) -> usize {
         self.records.len()
     }
 
-    /// Whether this call of the closure has pushed no record.
+    /// Whether this call has pushed no record.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.records.is_empty()
@@ -62,5 +63,13 @@ impl<U: Value + Clone + Send> Out<U> {
     #[inline]
     pub fn push_owned(&mut self, record: U) {
         VecBatch::push_owned(&mut self.records, record);
+    }
+}
+
+impl<K: Plain + ?Sized, V: Value + Clone + Send> Out<Keyed<K, V>> {
+    /// Appends a copy of a key and its value.
+    #[inline]
+    pub fn push_pair(&mut self, key: &K, value: &V) {
+        self.records.push((key, value));
     }
 }

@@ -9,6 +9,7 @@ use super::handle::JobHandle;
 use super::tuning::Tuning;
 use crate::error::Error;
 use crate::flow::Flow;
+use crate::shard::{Clock, LogicalClock};
 
 const STATE_BYTES_PER_SHARD: u64 = 4 << 30;
 
@@ -23,6 +24,7 @@ pub struct Job {
     pub(super) state_bytes_per_shard: u64,
     pub(super) allow_dropped_state: bool,
     pub(super) tuning: Tuning,
+    pub(super) clock: Option<LogicalClock>,
 }
 
 impl Job {
@@ -37,6 +39,7 @@ impl Job {
             state_bytes_per_shard: STATE_BYTES_PER_SHARD,
             allow_dropped_state: false,
             tuning: Tuning::default(),
+            clock: None,
         }
     }
 
@@ -56,6 +59,13 @@ impl Job {
     {
         super::start::start(self, build)
     }
+
+    /// The clock for a run that starts now.
+    pub(super) fn clock(&self) -> Clock {
+        self.clock
+            .clone()
+            .map_or_else(Clock::machine, Clock::Logical)
+    }
 }
 
 /// Settings of a job under construction.
@@ -69,6 +79,7 @@ pub struct JobBuilder {
     state_bytes_per_shard: u64,
     allow_dropped_state: bool,
     tuning: Tuning,
+    clock: Option<LogicalClock>,
 }
 
 impl JobBuilder {
@@ -119,6 +130,13 @@ impl JobBuilder {
         self
     }
 
+    /// Replaces the machine's clock.
+    #[doc(hidden)]
+    pub fn clock(mut self, clock: LogicalClock) -> Self {
+        self.clock = Some(clock);
+        self
+    }
+
     /// Checks the settings.
     ///
     /// # Errors
@@ -145,6 +163,7 @@ impl JobBuilder {
             state_bytes_per_shard: self.state_bytes_per_shard,
             allow_dropped_state: self.allow_dropped_state,
             tuning: self.tuning,
+            clock: self.clock,
         })
     }
 }

@@ -12,7 +12,7 @@ use crate::checkpoint::{Notice, Recovered};
 use crate::error::Error;
 use crate::exchange::ShardRings;
 use crate::flow::{AssignedSplit, BuildContext, Flow, FlowPlan};
-use crate::shard::{JobControl, Shard, ShardParts, ShardProbe, WriterLink};
+use crate::shard::{Clock, JobControl, Shard, ShardParts, ShardProbe, WriterLink};
 
 /// What all threads of a job share.
 pub(super) struct Common {
@@ -22,6 +22,7 @@ pub(super) struct Common {
     pub(super) notices: Sender<Notice>,
     pub(super) populate: Sender<PopulateJob>,
     pub(super) started: Instant,
+    pub(super) clock: Clock,
 }
 
 /// What the shards send to the helper threads.
@@ -31,7 +32,7 @@ pub(super) struct Inboxes {
 }
 
 impl Common {
-    pub(super) fn new(shard_count: usize) -> (Self, Inboxes) {
+    pub(super) fn new(shard_count: usize, clock: Clock) -> (Self, Inboxes) {
         let (notices, notice_inbox) = channel();
         let (populate, populate_inbox) = channel();
         let probes = (0..shard_count).map(|_| Arc::new(ShardProbe::new()));
@@ -42,6 +43,7 @@ impl Common {
             notices,
             populate,
             started: Instant::now(),
+            clock,
         };
         let inboxes = Inboxes {
             notices: notice_inbox,
@@ -124,6 +126,7 @@ where
             notices: common.notices.clone(),
             populate: common.populate.clone(),
             started: common.started,
+            clock: common.clock.clone(),
             ready: ready.clone(),
         };
         let spec = LoopSpec {
@@ -168,6 +171,7 @@ struct Birth<F> {
     notices: Sender<Notice>,
     populate: Sender<PopulateJob>,
     started: Instant,
+    clock: Clock,
     ready: Sender<()>,
 }
 
@@ -202,6 +206,7 @@ impl<F: Fn(&Flow)> Birth<F> {
             notices: self.notices,
             populate: self.populate,
             started: self.started,
+            clock: self.clock,
             restored_epoch: self.seed.restored_epoch,
             persistent: self.seed.persistent,
             failure,

@@ -40,7 +40,7 @@ where
     F: Fn(&Flow) + Send + Sync + 'static,
 {
     let mut prepared = prepare(&job, &build)?;
-    let (common, inboxes) = Common::new(job.cpus.len());
+    let (common, inboxes) = Common::new(job.cpus.len(), job.clock());
     let (links, shard_links) = links(&job);
     let persistent = prepared.storage.is_some();
     let seeds = seeds(

@@ -17,6 +17,8 @@ pub(crate) struct Context<'a> {
     pub(crate) failure: &'a mut Option<Error>,
     /// Start of this turn, in ns since the job started.
     pub(crate) now_ns: u64,
+    /// The processing time of this turn, in ms since 1970.
+    pub(crate) now_ms: u64,
     /// When the records in hand entered the flow, in ns since the job started.
     pub(crate) stamp_ns: u64,
 }

@@ -1,11 +1,14 @@
 //! One pinned thread's part of a job: its loop, and what it shares with the helper threads.
 
+mod clock;
 mod context;
 mod control;
 mod shard_loop;
 mod snapshot_cycle;
 mod writer_link;
 
+pub(crate) use clock::Clock;
+pub use clock::LogicalClock;
 pub(crate) use context::Context;
 pub(crate) use control::JobControl;
 pub(crate) use shard_loop::{Shard, ShardEnd, ShardParts, ShardProbe};

@@ -9,6 +9,7 @@ use std::time::Instant;
 use frazil_io::runtime::{PinnedLoop, Turn};
 use frazil_state::{PopulateJob, Store};
 
+use super::clock::Clock;
 use super::context::Context;
 use super::control::JobControl;
 use super::snapshot_cycle::{CycleParts, SnapshotCycle};
@@ -43,6 +44,7 @@ pub(crate) struct ShardParts {
     pub(crate) notices: Sender<Notice>,
     pub(crate) populate: Sender<PopulateJob>,
     pub(crate) started: Instant,
+    pub(crate) clock: Clock,
     pub(crate) restored_epoch: u64,
     pub(crate) persistent: bool,
     pub(crate) failure: Option<Error>,
@@ -100,6 +102,7 @@ impl Shard {
     /// Shows every stage to `visit`, downstream first, with what it may touch.
     fn for_each_stage(&mut self, mut visit: impl FnMut(&mut dyn Stage, &mut Context<'_>)) {
         let now_ns = nanos(self.parts.started.elapsed());
+        let now_ms = self.parts.clock.now_ms(now_ns);
         let parts = &mut self.parts;
         for stage in parts.stages.iter_mut().rev() {
             // Relaxed: read after this thread has ended.
@@ -110,6 +113,7 @@ impl Shard {
                 statistics: &mut self.statistics,
                 failure: &mut parts.failure,
                 now_ns,
+                now_ms,
                 stamp_ns: now_ns,
             };
             visit(&mut **stage, &mut cx);

@@ -7,18 +7,17 @@ use frazil_state::{Key, KeyHash, ScanCursor, StateError, Value, ValueTable};
 
 use super::emission::Emission;
 use super::key::KeyOf;
+use super::keyed_input::KeyedInput;
 use crate::flow::build_context::BuildContext;
 use crate::flow::chain::{Chain, KeyedOperator, Operator};
 use crate::flow::error::FlowError;
-use crate::flow::keyed_stage::KeyedStage;
 use crate::flow::record::{Keyed, KeyedBatch, Plain, Record, RecordBatch};
 use crate::flow::stage::Stage;
 use crate::shard::Context;
 
 /// The front of a chain that begins with an aggregation.
 pub struct AggregateHead<R: ?Sized, K: ?Sized, V, X, F, E> {
-    pub(in crate::flow) exchange: usize,
-    pub(in crate::flow) key: Rc<X>,
+    pub(in crate::flow) input: KeyedInput<X>,
     pub(in crate::flow) table: String,
     pub(in crate::flow) initial: V,
     pub(in crate::flow) update: F,
@@ -32,8 +31,7 @@ impl<R: ?Sized, K: ?Sized, V, X, F, E> AggregateHead<R, K, V, X, F, E> {
         emission: impl FnOnce(E) -> T,
     ) -> AggregateHead<R, K, V, X, F, T> {
         AggregateHead {
-            exchange: self.exchange,
-            key: self.key,
+            input: self.input,
             table: self.table,
             initial: self.initial,
             update: self.update,
@@ -59,7 +57,6 @@ where
         next: N,
         context: &mut BuildContext<'_>,
     ) -> Result<Box<dyn Stage>, FlowError> {
-        let receiver = context.take_receiver::<R>(self.exchange)?;
         let table = match ValueTable::open(context.store, &self.table) {
             Ok(table) => table,
             Err(source) => {
@@ -70,7 +67,7 @@ where
         let operator = Aggregate {
             table,
             name: self.table,
-            key: self.key,
+            key: Rc::clone(&self.input.key),
             update: self.update,
             emission: self.emission,
             updated: self.initial.clone(),
@@ -79,14 +76,7 @@ where
             cursor: ScanCursor::default(),
             record: PhantomData,
         };
-        let stage = KeyedStage::new(
-            context.stage,
-            context.is_finished(),
-            receiver,
-            operator,
-            next,
-        );
-        Ok(Box::new(stage))
+        self.input.build(operator, next, context)
     }
 }
 

@@ -7,7 +7,9 @@ mod filter;
 mod flat_map;
 mod inspect;
 mod key;
+mod keyed_input;
 mod map;
+mod process;
 
 pub(super) use aggregate::AggregateHead;
 pub(super) use emission::{AtEnd, EachUpdate, Never, When};
@@ -16,4 +18,6 @@ pub(super) use filter::Filter;
 pub(super) use flat_map::FlatMap;
 pub(super) use inspect::Inspect;
 pub(super) use key::{BorrowedKey, ComputedKey, KeyOf, PairKey};
+pub(super) use keyed_input::KeyedInput;
 pub(super) use map::Map;
+pub(super) use process::ProcessHead;

@@ -57,6 +57,7 @@ struct Shard {
     rows: WriterLink,
     writer: ShardLink,
     statistics: ShardStatistics,
+    now_ms: u64,
     injected: u64,
     frozen: u64,
     /// This shard's part of the checkpoint in flight.
@@ -124,6 +125,7 @@ impl Simulation {
                 rows,
                 writer,
                 statistics: ShardStatistics::new(),
+                now_ms: 0,
                 injected: epoch,
                 frozen: epoch,
                 snapshot: Checkpoint::default(),
@@ -316,6 +318,7 @@ impl Shard {
             statistics: &mut self.statistics,
             failure: &mut failure,
             now_ns: 1,
+            now_ms: self.now_ms,
             stamp_ns: 0,
         };
         let result = call(&mut *self.stages[stage], &mut cx);

@@ -1,0 +1,36 @@
+//! What the operators behind an exchange begin with.
+
+use std::rc::Rc;
+
+use crate::flow::build_context::BuildContext;
+use crate::flow::chain::{KeyedOperator, Operator};
+use crate::flow::error::FlowError;
+use crate::flow::keyed_stage::KeyedStage;
+use crate::flow::record::Record;
+use crate::flow::stage::Stage;
+
+/// An exchange and how its records give their keys.
+pub(in crate::flow) struct KeyedInput<X> {
+    pub(in crate::flow) exchange: usize,
+    pub(in crate::flow) key: Rc<X>,
+}
+
+impl<X> KeyedInput<X> {
+    /// The stage that shows the exchange's records to `operator`.
+    pub(super) fn build<R, O, N>(
+        &self,
+        operator: O,
+        next: N,
+        context: &mut BuildContext<'_>,
+    ) -> Result<Box<dyn Stage>, FlowError>
+    where
+        R: Record + ?Sized,
+        O: KeyedOperator<R>,
+        N: Operator<O::Out>,
+    {
+        let receiver = context.take_receiver::<R>(self.exchange)?;
+        let is_finished = context.is_finished();
+        let stage = KeyedStage::new(context.stage, is_finished, receiver, operator, next);
+        Ok(Box::new(stage))
+    }
+}

@@ -1,0 +1,30 @@
+//! What a process function sees of the record in hand and of its shard.
+
+use frazil_state::{KeyHash, Store};
+
+/// The key in hand, the time, and the way to the key's states.
+///
+/// Every access to a state goes through the context, which says which key's state it is.
+pub struct ProcessContext<'a, K: ?Sized> {
+    pub(in crate::flow) store: &'a mut Store,
+    pub(in crate::flow) hash: KeyHash,
+    pub(in crate::flow) key: &'a K,
+    pub(in crate::flow) now_ms: u64,
+}
+
+impl<'a, K: ?Sized> ProcessContext<'a, K> {
+    /// The key of the record in hand.
+    #[inline]
+    #[must_use]
+    pub fn key(&self) -> &'a K {
+        self.key
+    }
+
+    /// The processing time in milliseconds since 1970: the time of the machine, read once a turn
+    /// of the shard's loop, which never goes back while the job runs.
+    #[inline]
+    #[must_use]
+    pub fn now_ms(&self) -> u64 {
+        self.now_ms
+    }
+}

@@ -1,0 +1,18 @@
+//! What a user of the `process` operator sees: the function, its context, its states and outputs.
+
+mod aggregating_state;
+mod context;
+mod function;
+mod reducing_state;
+mod states;
+mod value_state;
+
+pub use aggregating_state::AggregatingState;
+pub use context::ProcessContext;
+pub use function::{Process, ProcessResult};
+pub use reducing_state::ReducingState;
+pub use states::States;
+pub use value_state::ValueState;
+
+pub(super) use function::Each;
+pub(super) use states::DeclaredTables;

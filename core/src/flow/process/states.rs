@@ -1,0 +1,171 @@
+//! Declaring states, and opening their tables when the shard is built.
+//!
+//! The closure that declares states runs together with the flow's closure, when there is no store
+//! yet: so that the plan knows every table's name before any shard starts. A handle is therefore
+//! made with an empty slot, which the operator fills with the opened table before the first record.
+
+use std::cell::OnceCell;
+use std::marker::PhantomData;
+use std::rc::Rc;
+
+use frazil_state::{Key, KeyHash, StateError, Store, TypeIdentity, Value, ValueTable};
+
+use super::aggregating_state::AggregatingState;
+use super::reducing_state::ReducingState;
+use super::value_state::ValueState;
+use crate::flow::error::FlowError;
+use crate::flow::flow_builder::Flow;
+
+/// Declares the states of a process operator whose key is a `K`; handed to the closure that makes
+/// the process function.
+///
+/// Each state has a name, which must be the only one in the flow. A checkpoint restores states by
+/// name, so it must not change from one run to the next.
+///
+/// ```
+/// use frazil::{States, ValueState};
+/// struct Account { balance: ValueState<str, i64>, is_blocked: ValueState<str, bool> }
+/// fn open(states: &mut States<'_, str>) -> Account {
+///     Account { balance: states.value("balance"), is_blocked: states.value("is blocked") }
+/// }
+/// ```
+pub struct States<'f, K: ?Sized> {
+    flow: &'f Flow,
+    declared: DeclaredTables,
+    key: PhantomData<fn(&K)>,
+}
+
+impl<'f, K: Key + ?Sized> States<'f, K> {
+    pub(in crate::flow) fn new(flow: &'f Flow) -> Self {
+        Self {
+            flow,
+            declared: DeclaredTables::default(),
+            key: PhantomData,
+        }
+    }
+
+    pub(in crate::flow) fn into_declared(self) -> DeclaredTables {
+        self.declared
+    }
+
+    /// One value for each key.
+    pub fn value<V: Value>(&mut self, name: &str) -> ValueState<K, V> {
+        ValueState::new(self.declare(name, TypeIdentity::of::<K, V>()))
+    }
+
+    /// One value for each key, into which `reduce` folds what is added.
+    ///
+    /// ```
+    /// # use frazil::{ReducingState, States};
+    /// fn open(states: &mut States<'_, str>) -> ReducingState<str, u64> {
+    ///     states.reducing("highest bid", |highest, bid| *highest = (*highest).max(*bid))
+    /// }
+    /// ```
+    pub fn reducing<V: Value + Clone>(
+        &mut self,
+        name: &str,
+        reduce: fn(&mut V, &V),
+    ) -> ReducingState<K, V> {
+        ReducingState::new(self.value(name), reduce)
+    }
+
+    /// One accumulator for each key, `initial` at first, into which `add` folds what is added and
+    /// from which `result` computes what is read.
+    ///
+    /// ```
+    /// # use frazil::{AggregatingState, States};
+    /// fn open(states: &mut States<'_, str>) -> AggregatingState<str, (u64, u64), u64, u64> {
+    ///     states.aggregating(
+    ///         "mean duration",
+    ///         (0, 0),
+    ///         |(sum, count), duration| {
+    ///             *sum += duration;
+    ///             *count += 1;
+    ///         },
+    ///         |(sum, count)| sum / count,
+    ///     )
+    /// }
+    /// ```
+    pub fn aggregating<A: Value + Clone, I: ?Sized, T>(
+        &mut self,
+        name: &str,
+        initial: A,
+        add: fn(&mut A, &I),
+        result: fn(&A) -> T,
+    ) -> AggregatingState<K, A, I, T> {
+        AggregatingState::new(self.value(name), initial, add, result)
+    }
+
+    fn declare<T: 'static>(&mut self, name: &str, types: TypeIdentity) -> Rc<TableSlot<T>>
+    where
+        TableSlot<T>: DeclaredTable,
+    {
+        self.flow.add_table(name, types);
+        let slot = Rc::new(TableSlot {
+            name: name.to_owned(),
+            table: OnceCell::new(),
+        });
+        self.declared.0.push(slot.clone());
+        slot
+    }
+}
+
+/// The tables of one operator, by the order of their declaration.
+#[derive(Default)]
+pub(in crate::flow) struct DeclaredTables(Vec<Rc<dyn DeclaredTable>>);
+
+impl DeclaredTables {
+    pub(in crate::flow) fn open(&self, store: &mut Store) -> Result<(), FlowError> {
+        self.0.iter().try_for_each(|table| table.open(store))
+    }
+
+    /// Announces records to the tables that gain from it.
+    pub(in crate::flow) fn prefetch(&self, store: &Store, hashes: &[KeyHash]) {
+        for table in &self.0 {
+            table.prefetch(store, hashes);
+        }
+    }
+}
+
+/// A table that is opened by its name.
+pub(super) trait DeclaredTable {
+    fn open(&self, store: &mut Store) -> Result<(), FlowError>;
+    fn prefetch(&self, store: &Store, hashes: &[KeyHash]);
+}
+
+/// A declared table: empty until the shard is built.
+pub(super) struct TableSlot<T> {
+    name: String,
+    table: OnceCell<T>,
+}
+
+impl<T> TableSlot<T> {
+    #[inline]
+    pub(super) fn table(&self) -> &T {
+        self.table
+            .get()
+            .expect("a state is used with the operator that declared it, on a shard that was built")
+    }
+
+    #[cold]
+    pub(super) fn failure(&self, source: StateError) -> FlowError {
+        let name = self.name.clone();
+        FlowError::State { name, source }
+    }
+
+    fn fill(&self, opened: Result<T, StateError>) -> Result<(), FlowError> {
+        let table = opened.map_err(|source| self.failure(source))?;
+        assert!(self.table.set(table).is_ok(), "a shard is built once");
+        Ok(())
+    }
+}
+
+impl<K: Key + ?Sized, V: Value> DeclaredTable for TableSlot<ValueTable<K, V>> {
+    fn open(&self, store: &mut Store) -> Result<(), FlowError> {
+        self.fill(ValueTable::open(store, &self.name))
+    }
+
+    fn prefetch(&self, store: &Store, hashes: &[KeyHash]) {
+        self.table().prefetch(store, hashes);
+    }
+}
