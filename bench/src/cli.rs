@@ -5,6 +5,7 @@ use crate::limits::LimitsArguments;
 use crate::open_loop::{LatencyArguments, OverheadArguments};
 use crate::ratios::RatiosArguments;
 use crate::state_bench::StateArguments;
+use crate::throughput::ThroughputArguments;
 use crate::workspace;
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -54,6 +55,11 @@ pub enum Command {
     Latency(LatencyArguments),
     /// Measure latency with checkpoints on and off in turn
     Overhead(OverheadArguments),
+    /// Find the highest rate that is sustained, per core and in all
+    ///
+    /// Events come at a fixed rate that does not wait for the engine; the highest rate is searched
+    /// at which no backlog grows and latency stays bounded.
+    Throughput(ThroughputArguments),
     /// Measure the state tables alone against a bare hash map
     State(StateArguments),
     /// Measure what Frazil costs by what the machine itself can do

@@ -16,6 +16,10 @@
 //! | [`child`] | a child process that talks in lines and can be killed at a chosen moment |
 //! | [`demo`] | the main job with its kill, in two processes |
 //! | [`overhead`] | what checkpoints cost |
+//! | [`common`] | options and files that the measuring commands share |
+//! | [`costs`] | the engine's histograms of what checkpoints cost |
+//! | [`interrupt`] | what Ctrl-C takes away |
+//! | [`scratch`] | a folder for the files of one measurement |
 //! | [`work_folder`] | the folders of one run |
 //! | [`progress`] | the progress line |
 //! | [`text`] | units, percentiles, bars |
@@ -28,17 +32,21 @@
 //! | [`state_bench`] | the state tables alone |
 //! | [`ratios`] | what Frazil costs by what the machine can do |
 //! | [`open_loop`] | latency at a fixed rate, also of a user's own flow: [`run`] |
+//! | [`throughput`] | the highest rate that is sustained |
 //! | [`files`] | `.hgrm` and `.hlog` |
 //! | [`measure_error`] | why something could not be measured |
 
 pub mod child;
 pub mod cli;
 pub mod committed_rows;
+pub mod common;
 pub mod corpus;
+pub mod costs;
 pub mod demo;
 pub mod exit;
 pub mod files;
 pub mod identifiers;
+pub mod interrupt;
 pub mod job;
 pub mod limits;
 pub mod machine;
@@ -51,10 +59,13 @@ pub mod progress;
 pub mod ratios;
 pub mod reference;
 pub mod result;
+pub mod scratch;
 pub mod state_bench;
 pub mod text;
+pub mod throughput;
 pub mod work_folder;
 pub mod workload;
 pub mod workspace;
 
-pub use open_loop::{OpenLoop, Options, Report, run};
+pub use open_loop::{OpenLoop, Options, Overhead, Report, run, run_overhead};
+pub use pairs::PairPlan;

@@ -51,6 +51,25 @@ impl Machine {
             time: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
         }
     }
+
+    /// One line for people.
+    #[must_use]
+    pub fn line(&self) -> String {
+        format!(
+            "{} cores, {}, kernel {}, checkpoints on {}{}",
+            self.core_count.unwrap_or(0),
+            self.cpu_model.as_deref().unwrap_or("unknown processor"),
+            self.kernel.as_deref().unwrap_or("unknown"),
+            self.file_system
+                .as_deref()
+                .unwrap_or("an unknown file system"),
+            if self.is_tmpfs {
+                " (memory, no disk)"
+            } else {
+                ""
+            },
+        )
+    }
 }
 
 /// The value of the first line `name : value`.

@@ -5,7 +5,7 @@ use frazil_bench::demo::{self, error::DemoError};
 use frazil_bench::exit::Exit;
 use frazil_bench::measure_error::MeasureError;
 use frazil_bench::probe::huge_pages::restart_with_huge_pages;
-use frazil_bench::{limits, open_loop, ratios, state_bench};
+use frazil_bench::{interrupt, limits, open_loop, ratios, state_bench, throughput};
 use std::env;
 use std::fmt::Display;
 use std::io;
@@ -13,6 +13,9 @@ use std::time::Instant;
 
 fn main() -> Exit {
     let started = Instant::now();
+    if let Err(error) = interrupt::install() {
+        eprintln!("Ctrl-C will leave files behind: {error}");
+    }
     match cli::parse(env::args_os()) {
         Ok(command) => run(command, started),
         Err(error) => {
@@ -30,6 +33,7 @@ fn run(command: Command, started: Instant) -> Exit {
         Command::Limits(arguments) => measured(limits::run(&arguments, &mut out)),
         Command::Latency(arguments) => measured(open_loop::latency(&arguments, &mut out)),
         Command::Overhead(arguments) => measured(open_loop::overhead(&arguments, &mut out)),
+        Command::Throughput(arguments) => measured(throughput::run(&arguments, &mut out)),
         Command::State(arguments) => {
             with_huge_pages();
             measured(state_bench::run(&arguments, &mut out))

@@ -2,6 +2,7 @@
 
 use crate::exit::Exit;
 use crate::result::WriteError;
+use crate::text::units::grouped;
 use frazil::state::StateError;
 use frazil::{Error, IoError};
 use std::io;
@@ -61,6 +62,24 @@ pub enum MeasureError {
         /// What the encoder said.
         reason: String,
     },
+    /// A percentile was asked for that the samples cannot carry.
+    #[error(
+        "a window would have about {expected} samples and p99.9 needs {needed}; use --seconds \
+         {seconds} or a higher --rate",
+        expected = grouped(*expected),
+        needed = grouped(*needed)
+    )]
+    TooFewSamples {
+        /// Samples that the window would have.
+        expected: u64,
+        /// Samples that the percentile needs.
+        needed: u64,
+        /// How long a window has to be.
+        seconds: u64,
+    },
+    /// What checkpoints cost was asked for without any.
+    #[error("the options name no checkpoints; call `Options::checkpoints`")]
+    NoCheckpoints,
     /// An argument names nothing.
     #[error("unknown ratio {found:?}; expected G1 to G16, separated by commas")]
     UnknownRatio {
@@ -74,7 +93,9 @@ impl MeasureError {
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
-            Self::UnknownRatio { .. } => Exit::BadConfiguration,
+            Self::UnknownRatio { .. } | Self::TooFewSamples { .. } | Self::NoCheckpoints => {
+                Exit::BadConfiguration
+            }
             _ => Exit::Failed,
         }
     }

@@ -90,9 +90,7 @@ impl PairedCell {
     /// Whether the machine was too busy with something else for the cell to be trusted.
     #[must_use]
     pub fn is_noisy(&self) -> bool {
-        let [before, after] = self.floor_ns.map(|floor| floor.max(FLOOR_NS_MIN));
-        let factor = before.max(after) / before.min(after);
-        self.stolen_part > STOLEN_PART_MAX || factor > FLOOR_FACTOR_MAX
+        is_noisy(self.floor_ns, self.stolen_part)
     }
 
     /// The state of the machine in a few words.
@@ -105,6 +103,16 @@ impl PairedCell {
             self.stolen_part * 100.0
         )
     }
+}
+
+/// Whether stolen time, or floors before and after that lie far apart, say that the machine was
+/// busy
+/// with something else.
+#[must_use]
+pub fn is_noisy(floor_ns: [f64; 2], stolen_part: f64) -> bool {
+    let [before, after] = floor_ns.map(|floor| floor.max(FLOOR_NS_MIN));
+    let factor = before.max(after) / before.min(after);
+    stolen_part > STOLEN_PART_MAX || factor > FLOOR_FACTOR_MAX
 }
 
 /// Measures A B A B and so on, after one unrecorded turn of both.

@@ -1,12 +1,16 @@
 //! The progress line on standard error: a bar on a terminal, else a plain line every two seconds.
 
 use crate::text::units::{Unit, duration, per_second};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 const PLAIN_INTERVAL: Duration = Duration::from_secs(2);
+/// Rare enough not to disturb what is measured meanwhile.
+const TICK: Duration = Duration::from_millis(500);
+const TIME_BAR_CELLS: usize = 24;
 
 /// Where a running job stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -102,6 +106,54 @@ impl Progress {
     }
 }
 
+/// A part of a measurement that says how far it is by the time it is expected to take: a bar on a
+/// terminal, else a plain line at its beginning.
+#[must_use = "the bar goes when this is dropped"]
+pub struct Step(Option<ProgressBar>);
+
+impl Step {
+    /// Begins `what`, which is expected to take `expected`.
+    pub fn begin(what: &str, expected: Duration) -> Self {
+        if !io::stderr().is_terminal() {
+            if expected >= PLAIN_INTERVAL {
+                note(&format!("{what}, about {:.0} s", expected.as_secs_f64()));
+            }
+            return Self(None);
+        }
+        let bar_of = move |state: &ProgressState, out: &mut dyn fmt::Write| {
+            // The bar has no place for an error.
+            let _ = out.write_str(&time_bar(state.elapsed(), expected));
+        };
+        let template = format!(
+            "[{{time_bar}}] {{elapsed}} of about {}s  {{wide_msg}}",
+            expected.as_secs()
+        );
+        let style = ProgressStyle::with_template(&template)
+            .expect("the template is valid")
+            .with_key("time_bar", bar_of);
+        let bar = ProgressBar::no_length().with_style(style);
+        bar.set_message(what.to_owned());
+        bar.enable_steady_tick(TICK);
+        Self(Some(bar))
+    }
+}
+
+impl Drop for Step {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.0 {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn time_bar(elapsed: Duration, expected: Duration) -> String {
+    let part = (elapsed.as_secs_f64() / expected.as_secs_f64().max(0.001)).min(1.0);
+    let cells = TIME_BAR_CELLS as f64 * part;
+    (0..TIME_BAR_CELLS)
+        .map(|cell| if (cell as f64) < cells { '#' } else { '-' })
+        .collect()
+}
+
 /// Writes one line to standard error, where no progress is shown.
 pub fn note(line: &str) {
     write_line(&mut io::stderr(), line);
@@ -168,6 +220,14 @@ mod tests {
         let text = String::from_utf8(out.0.lock().unwrap().clone()).unwrap();
         let line = "3.00 MiB of 8.00 MiB, 4.56 M records/s, checkpoint 17: 42.0 ms old, 5.00 MiB";
         assert_eq!(text.lines().collect::<Vec<_>>(), [line, line, "killed"]);
+    }
+
+    #[test]
+    fn time_bar_fills_with_the_time_and_stays_full() {
+        let bar = |seconds| time_bar(Duration::from_secs(seconds), Duration::from_secs(10));
+        assert_eq!(bar(0), "-".repeat(24));
+        assert_eq!(bar(5), "############------------");
+        assert_eq!(bar(11), "#".repeat(24));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The folders of one run, all below one folder of our own, which each run empties.
 
+use crate::interrupt::Guard;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,6 +9,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug)]
 pub struct WorkFolder {
     root: PathBuf,
+    _guard: Guard,
 }
 
 /// Where one job keeps its checkpoints and its rows.
@@ -36,7 +38,10 @@ impl WorkFolder {
     pub fn create(directory: &Path) -> Result<Self, WorkFolderError> {
         let root = directory.join("demo");
         remake(&root)?;
-        Ok(Self { root })
+        Ok(Self {
+            _guard: Guard::of_folder(&root),
+            root,
+        })
     }
 
     /// The folder itself.

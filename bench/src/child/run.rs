@@ -1,5 +1,6 @@
 //! The parent's side: start a child, hear its events, kill it when asked.
 
+use crate::interrupt::Guard;
 use serde::de::DeserializeOwned;
 use std::io::{self, BufRead, BufReader};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
@@ -78,6 +79,7 @@ pub fn run<E: DeserializeOwned>(
     let reader = thread::spawn(move || read_lines(output, &sender));
 
     let mut running = Running {
+        _guard: Guard::of_child(child.id()),
         child,
         is_killed: false,
     };
@@ -90,6 +92,7 @@ pub fn run<E: DeserializeOwned>(
 /// A child that is killed and waited for when dropped.
 struct Running {
     child: Child,
+    _guard: Guard,
     is_killed: bool,
 }
 

@@ -2,18 +2,18 @@
 
 use super::disk::{self, DiskLimits};
 use super::{crc, memory, ping_pong};
+use crate::common::CommonArguments;
 use crate::machine::Machine;
 use crate::measure_error::MeasureError;
 use crate::probe::cpus::{cpus, on_cpu};
 use crate::probe::hiccups::Hiccups;
 use crate::probe::steal::MachineTicks;
-use crate::result::write_json;
-use crate::workspace;
+use crate::progress::Step;
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 /// Where the third-level cache's size is not known.
@@ -22,15 +22,9 @@ const L3_BYTES_DEFAULT: usize = 32 << 20;
 /// The options of `limits`.
 #[derive(Clone, Debug, Args)]
 pub struct LimitsArguments {
-    /// File for the result
-    #[arg(long, value_name = "FILE")]
-    pub json: Option<PathBuf>,
-    /// Folder on the file system that checkpoints go to
-    #[arg(long, value_name = "DIR", default_value_os_t = workspace::default_directory())]
-    pub dir: PathBuf,
-    /// Shorter and less exact
-    #[arg(long)]
-    pub quick: bool,
+    /// Shared with other commands.
+    #[command(flatten)]
+    pub common: CommonArguments,
 }
 
 /// What one CPU takes from a bare loop.
@@ -51,8 +45,6 @@ pub struct CpuHiccups {
 /// The floor of a machine.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LimitsResult {
-    /// Where it was measured.
-    pub machine: Machine,
     /// For each CPU.
     pub hiccups: Vec<CpuHiccups>,
     /// Stolen time meanwhile, in percent.
@@ -81,17 +73,14 @@ pub struct LimitsResult {
 ///
 /// [`MeasureError`] if the disk, the result file or the output cannot be used.
 pub fn run(arguments: &LimitsArguments, out: &mut impl Write) -> Result<(), MeasureError> {
-    let seconds = if arguments.quick { 5 } else { 25 };
-    writeln!(
-        out,
-        "measuring the floor of this machine, about {seconds} s"
-    )?;
-    let result = measure(&arguments.dir, arguments.quick)?;
-    print(&result, out)?;
-    if let Some(path) = &arguments.json {
-        write_json(path, &result)?;
-    }
-    Ok(())
+    let common = &arguments.common;
+    let expected = Duration::from_secs(common.pick(5, 25));
+    common.preamble(expected, out)?;
+    let step = Step::begin("measuring the floor of this machine", expected);
+    let result = measure(&common.dir, common.quick)?;
+    drop(step);
+    print(&result, &Machine::read(&common.dir), out)?;
+    common.store("limits", &result)
 }
 
 /// Measures the floor of this machine with checkpoints going to `directory`.
@@ -105,10 +94,9 @@ pub fn measure(directory: &Path, quick: bool) -> Result<LimitsResult, MeasureErr
     let l3_bytes = l3_bytes().unwrap_or(L3_BYTES_DEFAULT);
     let count = if quick { 200_000 } else { 2_000_000 };
     let hops = ping_pong::half_round_trips(if quick { 2_000 } else { 20_000 });
-    let disk_bytes = if quick { 64 << 20 } else { 512 << 20 };
+    let disk_bytes: u64 = if quick { 64 << 20 } else { 512 << 20 };
     let disk = disk::measure(directory, disk_bytes, if quick { 20 } else { 100 })?;
     Ok(on_cpu(0, || LimitsResult {
-        machine: Machine::read(directory),
         hiccups,
         l3_bytes,
         copy_hot_ns: memory::copy_hot_ns(count),
@@ -143,7 +131,11 @@ fn l3_bytes() -> Option<usize> {
     Some(kibibytes << 10)
 }
 
-fn print(result: &LimitsResult, out: &mut impl Write) -> Result<(), MeasureError> {
+fn print(
+    result: &LimitsResult,
+    machine: &Machine,
+    out: &mut impl Write,
+) -> Result<(), MeasureError> {
     for cpu in &result.hiccups {
         writeln!(
             out,
@@ -170,7 +162,7 @@ fn print(result: &LimitsResult, out: &mut impl Write) -> Result<(), MeasureError
         writeln!(out, "{name:<24} {ns:>9.1} ns")?;
     }
     let disk = &result.disk;
-    let file_system = result.machine.file_system.as_deref().unwrap_or("unknown");
+    let file_system = machine.file_system.as_deref().unwrap_or("unknown");
     writeln!(
         out,
         "disk ({file_system}), mapped windows {:>8.0} MB/s",
@@ -191,7 +183,7 @@ fn print(result: &LimitsResult, out: &mut impl Write) -> Result<(), MeasureError
         out,
         "(L3 {mebibytes} MiB; memory and CRC on one pinned core)"
     )?;
-    if result.machine.is_tmpfs {
+    if machine.is_tmpfs {
         writeln!(
             out,
             "the folder lies in memory: these are no figures of a disk"
@@ -208,9 +200,7 @@ mod tests {
     fn quick_run_prints_every_figure_and_its_json_reads_back() {
         let folder = tempfile::tempdir().unwrap();
         let arguments = LimitsArguments {
-            json: Some(folder.path().join("limits.json")),
-            dir: folder.path().to_path_buf(),
-            quick: true,
+            common: CommonArguments::in_folder(folder.path()),
         };
         let mut out = Vec::new();
         run(&arguments, &mut out).unwrap();
@@ -225,8 +215,7 @@ mod tests {
         ] {
             assert!(text.contains(figure), "{figure} is missing in {text}");
         }
-        let json = fs::read(arguments.json.unwrap()).unwrap();
-        let read: LimitsResult = serde_json::from_slice(&json).unwrap();
+        let read: LimitsResult = serde_json::from_value(arguments.common.stored()).unwrap();
         assert!(read.read_beyond_cache_ns >= 1.0 && !read.hiccups.is_empty());
     }
 }

@@ -1,6 +1,7 @@
 //! Writing and syncing on the file system that checkpoints go to, through Frazil's own storage.
 
 use crate::measure_error::MeasureError;
+use crate::scratch::Scratch;
 use frazil::storage::{FileStorage, Segment, Storage, WriteMode};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -9,6 +10,7 @@ use std::time::Instant;
 const BLOCK_BYTES: usize = 1 << 20;
 const SYNC_BYTES: usize = 4096;
 const NAME: &str = "limits";
+const RAW_SYNC_COUNT: usize = 11;
 
 /// What the disk does.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,23 +25,51 @@ pub struct DiskLimits {
     pub publish_us: f64,
 }
 
+/// What a storage needs for a file, measured without an engine.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RawDisk {
+    /// Writing one file of that size, sync included.
+    pub bytes_per_second: f64,
+    /// Median time of a sync after 4 KiB were appended.
+    pub sync_seconds: f64,
+}
+
+impl RawDisk {
+    /// Writes and syncs files of about `bytes` bytes in `storage`, and removes them.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the disk refuses.
+    pub fn of(storage: &dyn Storage, bytes: u64) -> Result<Self, MeasureError> {
+        Ok(Self {
+            bytes_per_second: bandwidth(storage, bytes)?,
+            sync_seconds: small_sync_us(storage, RAW_SYNC_COUNT)? / 1e6,
+        })
+    }
+
+    /// How long `bytes` bytes and a sync take.
+    #[must_use]
+    pub fn seconds(&self, bytes: f64) -> f64 {
+        bytes / self.bytes_per_second + self.sync_seconds
+    }
+}
+
 pub(super) fn measure(
     directory: &Path,
-    bytes: usize,
+    bytes: u64,
     sync_count: usize,
 ) -> Result<DiskLimits, MeasureError> {
-    let folder = directory.join("limits");
+    let scratch = Scratch::new(directory, "limits")?;
+    let folder = scratch.folder();
     let storage = |mode| FileStorage::open(&folder).map(|files| files.with_write_mode(mode));
     let mapped = storage(WriteMode::Mapped)?;
     let plain = storage(WriteMode::Plain)?;
-    let limits = DiskLimits {
+    Ok(DiskLimits {
         mapped_bytes_per_second: bandwidth(&mapped, bytes)?,
         plain_bytes_per_second: bandwidth(&plain, bytes)?,
         small_sync_us: small_sync_us(&plain, sync_count)?,
         publish_us: publish_us(&plain, sync_count)?,
-    };
-    std::fs::remove_dir_all(&folder).map_err(MeasureError::file("remove", folder))?;
-    Ok(limits)
+    })
 }
 
 /// Bytes a second of one segment of `bytes` bytes, sync included.
@@ -47,11 +77,12 @@ pub(super) fn measure(
 /// # Errors
 ///
 /// Whatever the disk refuses.
-pub(super) fn bandwidth(storage: &dyn Storage, bytes: usize) -> Result<f64, MeasureError> {
-    let block = vec![0x5a_u8; BLOCK_BYTES];
+pub(crate) fn bandwidth(storage: &dyn Storage, bytes: u64) -> Result<f64, MeasureError> {
+    let size = usize::try_from(bytes.max(1)).unwrap_or(BLOCK_BYTES);
+    let block = vec![0x5a_u8; BLOCK_BYTES.min(size)];
     let begun = Instant::now();
-    let mut segment = storage.create(NAME, bytes as u64)?;
-    for _ in 0..bytes.div_ceil(BLOCK_BYTES) {
+    let mut segment = storage.create(NAME, bytes)?;
+    for _ in 0..bytes.div_ceil(block.len() as u64) {
         segment.append(&block)?;
     }
     segment.sync()?;
@@ -98,6 +129,7 @@ fn median_us(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use frazil::storage::MemoryStorage;
 
     #[test]
     fn measures_and_cleans_up() {
@@ -106,5 +138,7 @@ mod tests {
         assert!(limits.mapped_bytes_per_second > 0.0 && limits.plain_bytes_per_second > 0.0);
         assert!(limits.small_sync_us > 0.0 && limits.publish_us > 0.0);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        let raw = RawDisk::of(&MemoryStorage::new(), 3_000_000).unwrap();
+        assert!(raw.seconds(1e6) > raw.sync_seconds);
     }
 }

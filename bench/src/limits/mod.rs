@@ -2,8 +2,9 @@
 
 mod command;
 mod crc;
-mod disk;
+pub(crate) mod disk;
 mod memory;
 pub mod ping_pong;
 
 pub use command::{LimitsArguments, LimitsResult, measure, run};
+pub use disk::RawDisk;

@@ -2,18 +2,26 @@
 //! its latency runs from then, however late it was read.
 
 mod activity;
-mod command;
+mod latency;
+mod overhead;
+mod pace;
 mod recorder;
 mod report;
 mod run;
+mod session;
+mod stored;
 #[cfg(test)]
 mod synthetic_tests;
 mod timed_source;
 mod watched_storage;
+mod work;
 
 pub use activity::Activity;
-pub use command::{LatencyArguments, OverheadArguments, latency, overhead};
+pub use latency::{LatencyArguments, PaceArguments, latency};
+pub use overhead::{Overhead, OverheadArguments, overhead, run_overhead};
 pub use recorder::Latencies;
 pub use report::Report;
 pub use run::{OpenLoop, Options, run};
+pub(crate) use session::Session;
 pub use timed_source::{TimedReader, TimedSource};
+pub use work::{Interval, WorkArguments};

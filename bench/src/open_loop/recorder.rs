@@ -4,6 +4,7 @@ use super::activity::{Activity, Watch};
 use crate::probe::hiccups::nanos;
 use hdrhistogram::Histogram;
 use std::mem;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -37,7 +38,7 @@ impl Latencies {
         all
     }
 
-    pub(super) fn add(&mut self, other: &Self) {
+    pub(crate) fn add(&mut self, other: &Self) {
         for (into, from) in self.0.iter_mut().zip(&other.0) {
             *into += from;
         }
@@ -53,7 +54,16 @@ fn new_histogram() -> Histogram<u64> {
 pub(super) struct Recording {
     pub(super) start: Instant,
     pub(super) watch: Watch,
-    slots: Arc<Mutex<Vec<Arc<Mutex<Latencies>>>>>,
+    slots: Arc<Mutex<Vec<Arc<Slot>>>>,
+}
+
+/// What one shard's recorder has seen.
+#[derive(Default)]
+#[repr(align(128))]
+struct Slot {
+    /// All events that came out, timed or not; written by one shard.
+    completed: AtomicU64,
+    latencies: Mutex<Latencies>,
 }
 
 impl Recording {
@@ -71,7 +81,7 @@ impl Recording {
 
     /// A recorder for one shard.
     pub(super) fn recorder(&self) -> Recorder {
-        let slot = Arc::default();
+        let slot = Arc::<Slot>::default();
         locked(&self.slots).push(Arc::clone(&slot));
         Recorder {
             recording: self.clone(),
@@ -85,26 +95,45 @@ impl Recording {
         for slot in &*locked(&self.slots) {
             // Made outside of the lock: a shard may be waiting for it.
             let mut taken = Latencies::default();
-            mem::swap(&mut *locked(slot), &mut taken);
+            mem::swap(&mut *locked(&slot.latencies), &mut taken);
             total.add(&taken);
         }
         total
+    }
+
+    /// Events that came out so far.
+    pub(super) fn completed(&self) -> u64 {
+        let slots = locked(&self.slots);
+        let completed = slots
+            .iter()
+            .map(|slot| slot.completed.load(Ordering::Relaxed));
+        completed.sum()
     }
 }
 
 /// Records for one shard; its lock is free but for the moment of [`Recording::take`].
 pub(super) struct Recorder {
     recording: Recording,
-    slot: Arc<Mutex<Latencies>>,
+    slot: Arc<Slot>,
 }
 
 impl Recorder {
+    /// An event came out that was due at `due_ns`; it is counted only if that is zero.
     #[inline]
     pub(super) fn completed(&self, due_ns: u64) {
+        // No other thread writes it.
+        let completed = self.slot.completed.load(Ordering::Relaxed) + 1;
+        self.slot.completed.store(completed, Ordering::Relaxed);
+        if due_ns > 0 {
+            self.record(due_ns);
+        }
+    }
+
+    fn record(&self, due_ns: u64) {
         let now_ns = self.recording.now_ns();
         let activity = self.recording.watch.at(now_ns);
         let latency_ns = now_ns.saturating_sub(due_ns);
-        locked(&self.slot).0[activity as usize].saturating_record(latency_ns);
+        locked(&self.slot.latencies).0[activity as usize].saturating_record(latency_ns);
     }
 }
 
@@ -120,13 +149,15 @@ mod tests {
     fn latencies_go_to_the_activity_of_their_end_and_are_taken_once() {
         let recording = Recording::new(Instant::now());
         let (one, other) = (recording.recorder(), recording.recorder());
-        one.completed(0);
+        one.completed(1);
         recording.watch.requested(recording.now_ns());
+        other.completed(1);
         other.completed(0);
         let taken = recording.take();
         assert_eq!(taken.during(Activity::Steady).len(), 1);
         assert_eq!(taken.during(Activity::AfterBarrier).len(), 1);
         assert_eq!(taken.all().len(), 2);
+        assert_eq!(recording.completed(), 3);
         assert_eq!(recording.take().all().len(), 0);
     }
 }

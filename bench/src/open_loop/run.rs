@@ -1,19 +1,17 @@
 //! Running a flow at a fixed rate.
 
+use super::pace::Pace;
 use super::recorder::{Recorder, Recording};
 use super::report::Report;
+use super::session::Session;
 use super::timed_source::TimedSource;
-use super::watched_storage::WatchedStorage;
 use crate::measure_error::MeasureError;
 use crate::probe::hiccups::{Hiccups, floor_ns};
-use crate::probe::steal::MachineTicks;
-use crate::workload::{Triggered, trigger};
+use frazil::Flow;
 use frazil::storage::{FileStorage, Storage};
-use frazil::{Checkpoints, Cores, Flow, Job, JobHandle};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How long each CPU is looked at before and after.
 const FLOOR_TIME: Duration = Duration::from_millis(200);
@@ -25,7 +23,7 @@ pub struct Options {
     pub rate: f64,
     /// How long is measured.
     pub duration: Duration,
-    /// How long the flow runs before.
+    /// How long the flow runs at its rate before, once it is filled.
     pub warm_up: Duration,
     /// Shards, each on a core of its own as far as there are cores.
     pub shard_count: usize,
@@ -35,10 +33,16 @@ pub struct Options {
     pub storage: Option<Arc<dyn Storage>>,
     /// Most bytes of state on a shard.
     pub state_bytes_per_shard: u64,
+    /// Events ahead of the clock, as fast as they go, to fill the state: the first that the source
+    /// makes. They have no due time (zero) and are not recorded.
+    pub fill_events: u64,
+    /// Only every n-th event has a due time and is recorded; the others have a due time of zero
+    /// and are counted. For rates at which reading the clock for each event would be felt.
+    pub sample_every: u64,
 }
 
 impl Options {
-    /// One shard, 3 s of warm-up and 10 s measured, without checkpoints.
+    /// One shard, 3 s of warm-up and 10 s measured, without checkpoints; every event is timed.
     #[must_use]
     pub fn new(rate: f64) -> Self {
         Self {
@@ -49,6 +53,8 @@ impl Options {
             interval: None,
             storage: None,
             state_bytes_per_shard: 1 << 30,
+            fill_events: 0,
+            sample_every: 1,
         }
     }
 
@@ -71,17 +77,25 @@ impl Options {
 /// Gives a flow its source and its sink.
 #[derive(Clone)]
 pub struct OpenLoop {
-    rate: f64,
-    shard_count: usize,
-    recording: Recording,
+    pub(super) shard_count: usize,
+    pub(super) fill_events: u64,
+    pub(super) sample_every: u64,
+    pub(super) recording: Recording,
+    pub(super) pace: Pace,
 }
 
 impl OpenLoop {
     /// A source of pairs of due time and event; event i is `make(i)`.
     #[must_use]
     pub fn source<F>(&self, make: F) -> TimedSource<F> {
-        let recording = self.recording.clone();
-        TimedSource::new(make, self.rate, self.shard_count, recording)
+        TimedSource {
+            make,
+            shard_count: self.shard_count,
+            fill_events: self.fill_events,
+            sample_every: self.sample_every,
+            recording: self.recording.clone(),
+            pace: self.pace.clone(),
+        }
     }
 
     /// Records that an event that was due at `due_ns` has come out; for use in a sink of the
@@ -121,102 +135,11 @@ where
     F: Fn(&Flow, &OpenLoop) + Send + Sync + 'static,
 {
     let before = floor_ns(&Hiccups::of_all(FLOOR_TIME));
-    let session = Session::start(options, flow)?;
+    let mut session = Session::start(options, flow)?;
+    session.warm_up(options)?;
     let mut report = session.window(options.duration, options.interval)?;
     session.stop()?;
     report.floor_ns = [before, floor_ns(&Hiccups::of_all(FLOOR_TIME))];
+    report.compare_with_raw_disk(options)?;
     Ok(report)
-}
-
-/// A running flow, of which windows are measured.
-pub(super) struct Session {
-    job: JobHandle,
-    recording: Recording,
-    rate: f64,
-}
-
-impl Session {
-    /// Starts the flow and waits for the end of its warm-up, a checkpoint included.
-    pub(super) fn start<F>(options: &Options, flow: F) -> Result<Self, MeasureError>
-    where
-        F: Fn(&Flow, &OpenLoop) + Send + Sync + 'static,
-    {
-        let recording = Recording::new(Instant::now());
-        let checkpoints = match &options.storage {
-            Some(storage) => {
-                let (inner, watch) = (Arc::clone(storage), recording.watch.clone());
-                Checkpoints::manual().storage(Arc::new(WatchedStorage::new(inner, watch)))
-            }
-            None => Checkpoints::off(),
-        };
-        let job = Job::builder("open-loop")
-            .cores(Cores::count(options.shard_count))
-            .checkpoints(checkpoints)
-            .state_bytes_per_shard(options.state_bytes_per_shard)
-            .build()?;
-        let open_loop = OpenLoop {
-            rate: options.rate,
-            shard_count: options.shard_count,
-            recording: recording.clone(),
-        };
-        let session = Self {
-            job: job.start(move |built| flow(built, &open_loop))?,
-            recording,
-            rate: options.rate,
-        };
-        thread::sleep(options.warm_up);
-        if options.storage.is_some() {
-            session.job.checkpoint()?;
-            session.recording.watch.over();
-        }
-        Ok(session)
-    }
-
-    /// Measures for `duration`, with a checkpoint every `interval`.
-    pub(super) fn window(
-        &self,
-        duration: Duration,
-        interval: Option<Duration>,
-    ) -> Result<Report, MeasureError> {
-        self.recording.take();
-        let (begun, ticks) = (Instant::now(), MachineTicks::now());
-        let checkpoints = match interval {
-            Some(interval) => self.trigger(begun + duration, interval),
-            None => Triggered::default(),
-        };
-        thread::sleep((begun + duration).saturating_duration_since(Instant::now()));
-        let latencies = self.recording.take();
-        let elapsed = begun.elapsed();
-        let statistics = self.job.statistics();
-        Ok(Report {
-            offered_rate: self.rate,
-            reached_rate: latencies.all().len() as f64 / elapsed.as_secs_f64(),
-            duration: elapsed,
-            interval,
-            latencies,
-            checkpoints,
-            phases: statistics.checkpoints,
-            freezes: statistics.freeze,
-            floor_ns: [0.0; 2],
-            stolen_part: MachineTicks::now().stolen_since(ticks),
-            driver: format!("{:?}", self.job.driver().driver).to_lowercase(),
-        })
-    }
-
-    fn trigger(&self, until: Instant, interval: Duration) -> Triggered {
-        let recording = &self.recording;
-        trigger(&self.job, until, interval, |begins| {
-            if begins {
-                recording.watch.requested(recording.now_ns());
-            } else {
-                recording.watch.over();
-            }
-        })
-    }
-
-    pub(super) fn stop(self) -> Result<(), MeasureError> {
-        self.job.stop();
-        self.job.wait()?;
-        Ok(())
-    }
 }

@@ -1,7 +1,7 @@
 //! Interleaved pairs of runs, each in an engine of its own.
 
-use super::costs::CostHistograms;
 use super::lines::Lines;
+use crate::costs::CostHistograms;
 use crate::demo::error::DemoError;
 use crate::job::{self, EngineSettings, Tally};
 use crate::result::{OverheadResult, Pair};

@@ -4,7 +4,6 @@
 //! Each run starts afresh, is warmed up until every line was read once (so that all keys are
 //! there), and is then measured for a fixed time. What was recorded before that is taken off.
 
-mod costs;
 mod lines;
 mod measure;
 mod report;

@@ -1,12 +1,11 @@
 //! The measurement for people.
 
-use super::costs::View;
 use super::measure::Measurement;
+use crate::costs::View;
 use crate::result::{Pair, Spread};
 use crate::text::bars::bars;
-use crate::text::percentiles::PERCENTILES;
-use crate::text::units::{Unit, duration, grouped, per_second};
-use hdrhistogram::Histogram;
+use crate::text::percentiles::row;
+use crate::text::units::{duration, grouped, per_second};
 use std::io::{self, Write};
 
 /// Pairs whose ratios differ by more than this say little.
@@ -60,17 +59,7 @@ pub fn write_report(measurement: &Measurement, out: &mut impl Write) -> io::Resu
         "latency of rows at full load, from reading their record to the sink"
     )?;
     for (cost, histogram) in histograms().filter(|(cost, _)| cost.view == View::Row) {
-        write_row(out, cost.title, histogram)?;
+        writeln!(out, "{}", row(cost.title, histogram, cost.unit))?;
     }
     Ok(())
-}
-
-fn write_row(out: &mut impl Write, title: &str, histogram: &Histogram<u64>) -> io::Result<()> {
-    write!(out, "  {title:<23} {:>9} rows", grouped(histogram.len()))?;
-    for percentile in PERCENTILES {
-        let value = percentile.of(histogram);
-        let text = value.map_or_else(|| "-".to_owned(), |value| Unit::Nanoseconds.text(value));
-        write!(out, "  {} {text}", percentile.name)?;
-    }
-    writeln!(out)
 }

@@ -7,13 +7,12 @@ use super::{
     g01_throughput, g03_checkpointing, g05_freeze, g09_bytes, g12_hop, g13_growth, g15_memory,
     g16_faults,
 };
-use crate::machine::Machine;
+use crate::common::CommonArguments;
 use crate::measure_error::MeasureError;
+use crate::progress::Step;
 use crate::result::write_json;
-use crate::workspace;
 use clap::Args;
 use std::io::Write;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// The options of `ratios`.
@@ -22,15 +21,9 @@ pub struct RatiosArguments {
     /// Only these, as G1,G6
     #[arg(long, value_name = "IDS", value_delimiter = ',')]
     pub only: Vec<String>,
-    /// File for the result
-    #[arg(long, value_name = "FILE")]
-    pub json: Option<PathBuf>,
-    /// Work folder for checkpoints
-    #[arg(long, value_name = "DIR", default_value_os_t = workspace::default_directory())]
-    pub dir: PathBuf,
-    /// Shorter, smaller and less exact
-    #[arg(long)]
-    pub quick: bool,
+    /// Shared with other commands.
+    #[command(flatten)]
+    pub common: CommonArguments,
 }
 
 type Measure = fn(&Setting, &[&str]) -> Result<Vec<Ratio>, MeasureError>;
@@ -120,7 +113,8 @@ const MISSING: [(&str, &str); 5] = [
 /// ratio that fails has no value, and its note says why.
 pub fn run(arguments: &RatiosArguments, out: &mut impl Write) -> Result<(), MeasureError> {
     let wanted = wanted(&arguments.only)?;
-    let setting = Setting::new(&arguments.dir, arguments.quick)?;
+    let common = &arguments.common;
+    let setting = Setting::new(&common.dir, common.quick)?;
     print_plan(arguments, &wanted, out)?;
     let mut ratios = Vec::new();
     for group in &GROUPS {
@@ -133,15 +127,12 @@ pub fn run(arguments: &RatiosArguments, out: &mut impl Write) -> Result<(), Meas
         if ids.is_empty() {
             continue;
         }
-        writeln!(
-            out,
-            "measuring {}, {} ...",
-            ids.join(" and "),
-            expected(group, &setting)
-        )?;
-        out.flush()?;
+        let expected = Duration::from_secs(seconds(group, setting.quick));
+        let step = Step::begin(&format!("measuring {}", ids.join(" and ")), expected);
         let begun = Instant::now();
-        for ratio in measure(group, &setting, &ids) {
+        let measured = measure(group, &setting, &ids);
+        drop(step);
+        for ratio in measured {
             writeln!(out, "{}", ratio.line())?;
             ratios.push(ratio);
         }
@@ -153,7 +144,7 @@ pub fn run(arguments: &RatiosArguments, out: &mut impl Write) -> Result<(), Meas
         ratios.push(ratio);
     }
     ratios.sort_by_key(|ratio| BOUNDS.iter().position(|bound| bound.id == ratio.id));
-    if let Some(path) = &arguments.json {
+    if let Some(path) = &common.json {
         write_json(path, &ratios)?;
     }
     Ok(())
@@ -186,41 +177,17 @@ fn print_plan(
     wanted: &[&str],
     out: &mut impl Write,
 ) -> Result<(), MeasureError> {
-    let machine = Machine::read(&arguments.dir);
+    let common = &arguments.common;
     let groups = GROUPS.iter();
     let seconds: u64 = groups
         .filter(|group| group.ids.iter().any(|id| wanted.contains(id)))
-        .map(|group| seconds(group, arguments.quick))
+        .map(|group| seconds(group, common.quick))
         .sum();
-    writeln!(
-        out,
-        "expected duration: {}",
-        humantime::format_duration(Duration::from_secs(seconds))
-    )?;
-    writeln!(
-        out,
-        "{} cores, {}, kernel {}, checkpoints on {}{}",
-        machine.core_count.unwrap_or(0),
-        machine.cpu_model.as_deref().unwrap_or("unknown processor"),
-        machine.kernel.as_deref().unwrap_or("unknown"),
-        machine
-            .file_system
-            .as_deref()
-            .unwrap_or("an unknown file system"),
-        if machine.is_tmpfs {
-            " (memory, no disk)"
-        } else {
-            ""
-        },
-    )?;
+    common.preamble(Duration::from_secs(seconds), out)?;
     for bound in BOUNDS.iter().filter(|bound| wanted.contains(&bound.id)) {
         writeln!(out, "  {:<4} {}", bound.id, bound.what)?;
     }
     Ok(())
-}
-
-fn expected(group: &Group, setting: &Setting) -> String {
-    format!("about {} s", seconds(group, setting.quick))
 }
 
 fn seconds(group: &Group, quick: bool) -> u64 {
@@ -282,19 +249,16 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let arguments = RatiosArguments {
             only: vec!["G14".into(), "G10".into()],
-            json: Some(folder.path().join("ratios.json")),
-            dir: folder.path().to_path_buf(),
-            quick: true,
+            common: CommonArguments::in_folder(folder.path()),
         };
         let mut out = Vec::new();
         run(&arguments, &mut out).unwrap();
         assert!(
             String::from_utf8(out)
                 .unwrap()
-                .starts_with("expected duration: 0s\n")
+                .starts_with("expected duration: about 0s\n")
         );
-        let text = std::fs::read(arguments.json.unwrap()).unwrap();
-        let ratios: Vec<Ratio> = serde_json::from_slice(&text).unwrap();
+        let ratios: Vec<Ratio> = serde_json::from_value(arguments.common.stored()).unwrap();
         let ids: Vec<_> = ratios.iter().map(|ratio| &ratio.id[..]).collect();
         assert_eq!(ids, ["G10", "G14"]);
     }

@@ -2,42 +2,33 @@
 
 use crate::measure_error::MeasureError;
 use crate::pairs::PairPlan;
+use crate::scratch::Scratch;
 use crate::workload::{JobSpec, Keys, RecordBytes};
-use std::cell::Cell;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Shorter or longer, and where.
 pub(super) struct Setting {
     pub(super) quick: bool,
-    root: PathBuf,
-    folder_count: Cell<u32>,
+    scratch: Scratch,
 }
 
 impl Setting {
     /// Work below a folder of our own in `directory`, emptied first.
     pub(super) fn new(directory: &Path, quick: bool) -> Result<Self, MeasureError> {
-        let root = directory.join("ratios");
-        if root.exists() {
-            fs::remove_dir_all(&root).map_err(MeasureError::file("empty", &root))?;
-        }
-        fs::create_dir_all(&root).map_err(MeasureError::file("create", &root))?;
         Ok(Self {
             quick,
-            root,
-            folder_count: Cell::new(0),
+            scratch: Scratch::new(directory, "ratios")?,
         })
     }
 
     /// A folder that no other cell uses.
     pub(super) fn folder(&self) -> PathBuf {
-        self.folder_count.set(self.folder_count.get() + 1);
-        self.root.join(self.folder_count.get().to_string())
+        self.scratch.folder()
     }
 
     pub(super) fn remove(&self, folder: &Path) -> Result<(), MeasureError> {
-        fs::remove_dir_all(folder).map_err(MeasureError::file("remove", folder))
+        self.scratch.remove(folder)
     }
 
     pub(super) fn plan(&self) -> PairPlan {
@@ -61,12 +52,5 @@ impl Setting {
     /// One side of a pair of throughputs.
     pub(super) fn window(&self) -> Duration {
         self.pick(Duration::from_secs(2), Duration::from_secs(5))
-    }
-}
-
-impl Drop for Setting {
-    fn drop(&mut self) {
-        // What is left over is in the way of nobody.
-        let _ = fs::remove_dir_all(&self.root);
     }
 }

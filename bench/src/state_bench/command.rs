@@ -2,16 +2,18 @@
 
 use super::growth::{map_growth, table_growth};
 use super::{BLOCK, MapSide, Operation, TableSide};
+use crate::common::CommonArguments;
 use crate::measure_error::MeasureError;
 use crate::pairs::{PairPlan, PairedCell, Side, measure_pairs};
 use crate::probe::cpus::on_cpu;
 use crate::probe::threads::own_cpu_ns;
-use crate::result::{Spread, write_json};
+use crate::progress::Step;
+use crate::result::Spread;
 use crate::text::units::grouped;
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use std::io::Write;
-use std::path::PathBuf;
+use std::time::Duration;
 
 /// The options of `state`.
 #[derive(Clone, Debug, Args)]
@@ -24,12 +26,15 @@ pub struct StateArguments {
         value_parser = clap::value_parser!(u64).range(1..=100_000_000)
     )]
     pub keys: Vec<u64>,
-    /// File for the result
-    #[arg(long, value_name = "FILE")]
-    pub json: Option<PathBuf>,
-    /// Shorter and less exact
-    #[arg(long)]
-    pub quick: bool,
+    /// Shared with other commands.
+    #[command(flatten)]
+    pub common: CommonArguments,
+}
+
+/// What is stored.
+#[derive(Serialize)]
+struct StateResult {
+    rows: Vec<StateRow>,
 }
 
 /// One line of the result; times in ns an operation.
@@ -59,6 +64,12 @@ pub fn run(arguments: &StateArguments, out: &mut impl Write) -> Result<(), Measu
         [] => &[100_000, 1_000_000, 10_000_000],
         given => given,
     };
+    let common = &arguments.common;
+    let quick = common.quick;
+    let keys: u64 = key_counts.iter().sum();
+    let expected =
+        |keys: u64| Duration::from_secs_f64(keys as f64 * common.pick(1.7e-6, 2.7e-6) + 2.0);
+    common.preamble(expected(keys), out)?;
     writeln!(
         out,
         "16-byte records, uniform keys in blocks of {BLOCK}, one pinned core, pairs in turn;\n\
@@ -67,18 +78,17 @@ pub fn run(arguments: &StateArguments, out: &mut impl Write) -> Result<(), Measu
     )?;
     let mut rows = Vec::new();
     for key_count in key_counts {
-        for row in operations(*key_count, arguments.quick)? {
+        let what = format!("{} keys", grouped(*key_count));
+        let step = Step::begin(&what, expected(*key_count));
+        let mut found = operations(*key_count, quick)?;
+        found.push(growth(*key_count, quick)?);
+        drop(step);
+        for row in found {
             print(&row, out)?;
             rows.push(row);
         }
-        let row = growth(*key_count, arguments.quick)?;
-        print(&row, out)?;
-        rows.push(row);
     }
-    if let Some(path) = &arguments.json {
-        write_json(path, &rows)?;
-    }
-    Ok(())
+    common.store("state", &StateResult { rows })
 }
 
 fn operations(key_count: u64, quick: bool) -> Result<Vec<StateRow>, MeasureError> {
@@ -161,14 +171,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let arguments = StateArguments {
             keys: vec![2_000],
-            json: Some(folder.path().join("state.json")),
-            quick: true,
+            common: CommonArguments::in_folder(folder.path()),
         };
         let mut out = Vec::new();
         run(&arguments, &mut out).unwrap();
-        assert_eq!(String::from_utf8(out).unwrap().lines().count(), 7);
-        let text = std::fs::read(arguments.json.unwrap()).unwrap();
-        let rows: Vec<StateRow> = serde_json::from_slice(&text).unwrap();
+        assert_eq!(String::from_utf8(out).unwrap().lines().count(), 9);
+        let rows = arguments.common.stored()["rows"].take();
+        let rows: Vec<StateRow> = serde_json::from_value(rows).unwrap();
         assert_eq!(rows.len(), 5);
         assert!(
             rows.iter()

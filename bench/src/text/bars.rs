@@ -84,7 +84,11 @@ mod tests {
         let lines: Vec<_> = text.lines().collect();
         assert_eq!(lines[0], "write: 100 samples");
         assert!(lines[1].starts_with("  min 1.00 us  p50 1.00 us  p90 1.00 us  p99 1.00 us"));
-        assert!(lines[1].contains("p99.9 -  max 1.00 ms"), "{}", lines[1]);
+        assert!(
+            lines[1].contains("p99.9 -  p99.99 -  max 1.00 ms"),
+            "{}",
+            lines[1]
+        );
         assert_eq!(lines.len(), 7);
         assert!(lines[2].contains(&"#".repeat(40)) && lines[2].ends_with("| 99"));
         assert!(lines[3].ends_with("| 0") && !lines[3].contains('#'));

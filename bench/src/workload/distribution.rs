@@ -1,6 +1,7 @@
 //! Keys drawn uniformly or by Zipf's law, by position.
 
 use super::keys::mixed;
+use std::fmt;
 use std::str::FromStr;
 
 /// Terms of the zeta sum that are added one by one; the rest is an integral.
@@ -28,6 +29,15 @@ impl FromStr for Distribution {
             .filter(|exponent| (0.0..1.0).contains(exponent))
             .map(Self::Zipf)
             .ok_or_else(|| "expected uniform, or zipf: and an exponent below 1".to_owned())
+    }
+}
+
+impl fmt::Display for Distribution {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Uniform => out.write_str("uniform"),
+            Self::Zipf(exponent) => write!(out, "zipf:{exponent}"),
+        }
     }
 }
 
@@ -126,6 +136,8 @@ mod tests {
     fn reads_what_the_command_line_offers() {
         assert_eq!("uniform".parse(), Ok(Distribution::Uniform));
         assert_eq!("zipf:0.99".parse(), Ok(Distribution::Zipf(0.99)));
+        assert_eq!(Distribution::Zipf(0.99).to_string(), "zipf:0.99");
+        assert_eq!(Distribution::Uniform.to_string(), "uniform");
         for bad in ["zipf", "zipf:1.5", "zipf:x", "normal"] {
             assert!(bad.parse::<Distribution>().is_err(), "{bad}");
         }

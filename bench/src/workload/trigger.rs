@@ -19,6 +19,13 @@ impl Triggered {
     pub fn achieved_ms(&self, seconds: f64) -> f64 {
         seconds * 1e3 / self.reports.len().max(1) as f64
     }
+
+    /// Mean bytes of those that became durable.
+    #[must_use]
+    pub fn mean_bytes(&self) -> u64 {
+        let bytes: u64 = self.reports.iter().map(|report| report.bytes).sum();
+        bytes / self.reports.len().max(1) as u64
+    }
 }
 
 /// Asks `job` for a checkpoint every `interval` until `until`; one that takes longer delays the

@@ -7,19 +7,19 @@ use hdrhistogram::Histogram;
 use std::collections::BTreeMap;
 
 /// One histogram: how it is called, and where the engine has it.
-pub(super) struct Cost {
+pub(crate) struct Cost {
     /// Name in the JSON result; ends with the unit.
-    pub(super) name: &'static str,
+    pub(crate) name: &'static str,
     /// Title for people.
-    pub(super) title: &'static str,
-    pub(super) unit: Unit,
-    pub(super) view: View,
+    pub(crate) title: &'static str,
+    pub(crate) unit: Unit,
+    pub(crate) view: View,
     of: fn(&Statistics) -> &Histogram<u64>,
 }
 
 /// How it is shown to people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum View {
+pub(crate) enum View {
     Bars,
     Row,
     JsonOnly,
@@ -41,7 +41,7 @@ const fn time(
 }
 
 /// All of them, in the order of a checkpoint's life.
-pub(super) const COSTS: [Cost; 13] = [
+pub(crate) const COSTS: [Cost; 13] = [
     time("align_ns", "align", View::JsonOnly, |s| {
         &s.checkpoints.align
     }),
@@ -96,16 +96,16 @@ pub(super) const COSTS: [Cost; 13] = [
 
 /// The histograms of [`COSTS`], over a part of a job's life or over several jobs.
 #[derive(Clone, Debug)]
-pub(super) struct CostHistograms([Histogram<u64>; COSTS.len()]);
+pub(crate) struct CostHistograms([Histogram<u64>; COSTS.len()]);
 
 impl CostHistograms {
     /// What a job has recorded so far.
-    pub(super) fn of(statistics: &Statistics) -> Self {
+    pub(crate) fn of(statistics: &Statistics) -> Self {
         Self(COSTS.map(|cost| (cost.of)(statistics).clone()))
     }
 
     /// What the same job has recorded since `earlier`.
-    pub(super) fn since(mut self, earlier: &Self) -> Self {
+    pub(crate) fn since(mut self, earlier: &Self) -> Self {
         for (later, earlier) in self.0.iter_mut().zip(&earlier.0) {
             let subtracted = later.subtract(earlier);
             subtracted.expect("a job's histograms only grow");
@@ -113,17 +113,25 @@ impl CostHistograms {
         self
     }
 
-    pub(super) fn add(&mut self, other: &Self) {
+    pub(crate) fn add(&mut self, other: &Self) {
         for (into, from) in self.0.iter_mut().zip(&other.0) {
             into.add(from).expect("the engine's bounds are fixed");
         }
     }
 
-    pub(super) fn with_costs(&self) -> impl Iterator<Item = (&'static Cost, &Histogram<u64>)> {
+    pub(crate) fn with_costs(&self) -> impl Iterator<Item = (&'static Cost, &Histogram<u64>)> {
         COSTS.iter().zip(&self.0)
     }
 
-    pub(super) fn results(&self) -> BTreeMap<String, HistogramResult> {
+    /// The one that is called `name` in the result.
+    pub(crate) fn named(&self, name: &str) -> Option<&Histogram<u64>> {
+        let mut named = self.with_costs();
+        named
+            .find(|(cost, _)| cost.name == name)
+            .map(|(_, found)| found)
+    }
+
+    pub(crate) fn results(&self) -> BTreeMap<String, HistogramResult> {
         let named = self.with_costs();
         named
             .map(|(cost, histogram)| (cost.name.to_owned(), HistogramResult::from(histogram)))

@@ -1,0 +1,130 @@
+//! Ctrl-C: children are killed, the files of the run are removed, and the process ends by the
+//! signal.
+
+use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use signal_hook::low_level::emulate_default_handler;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+/// A folder that other threads still write to may need more than one try.
+const TRY_COUNT: u32 = 5;
+
+/// What must not outlive the process.
+static OWNED: Mutex<Vec<Owned>> = Mutex::new(Vec::new());
+
+#[derive(Debug, PartialEq, Eq)]
+enum Owned {
+    Folder(PathBuf),
+    Child(u32),
+}
+
+/// Begins to listen for SIGINT and SIGTERM.
+///
+/// # Errors
+///
+/// What keeps the handler from being installed.
+pub fn install() -> io::Result<()> {
+    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    let listen = move || {
+        for signal in signals.forever() {
+            clean_up();
+            // The shell learns what ended the process.
+            drop(emulate_default_handler(signal));
+        }
+    };
+    thread::Builder::new()
+        .name("bench-signals".to_owned())
+        .spawn(listen)?;
+    Ok(())
+}
+
+/// Lets this process end when the one that started it does, however that happens.
+///
+/// # Errors
+///
+/// What the system says where it cannot.
+pub fn end_with_parent() -> io::Result<()> {
+    Ok(set_parent_process_death_signal(Some(Signal::KILL))?)
+}
+
+/// Something that is taken away on Ctrl-C while this lives.
+#[derive(Debug)]
+#[must_use = "only what is held is taken away"]
+pub struct Guard(Owned);
+
+impl Guard {
+    /// The folder is removed with all that is in it.
+    pub fn of_folder(path: &Path) -> Self {
+        Self::new(|| Owned::Folder(path.to_path_buf()))
+    }
+
+    /// The child process is killed.
+    pub fn of_child(id: u32) -> Self {
+        Self::new(|| Owned::Child(id))
+    }
+
+    fn new(make: impl Fn() -> Owned) -> Self {
+        owned().push(make());
+        Self(make())
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        let mut owned = owned();
+        if let Some(at) = owned.iter().position(|entry| *entry == self.0) {
+            owned.swap_remove(at);
+        }
+    }
+}
+
+fn owned() -> MutexGuard<'static, Vec<Owned>> {
+    OWNED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Children first: they write into the folders.
+fn clean_up() {
+    let owned = owned();
+    for entry in &*owned {
+        if let Owned::Child(id) = entry
+            && let Some(id) = i32::try_from(*id).ok().and_then(Pid::from_raw)
+        {
+            // One that is gone already is what is wanted.
+            let _ = kill_process(id, Signal::KILL);
+        }
+    }
+    for entry in &*owned {
+        if let Owned::Folder(path) = entry {
+            let removed = |_| fs::remove_dir_all(path).is_ok() || !path.exists();
+            let _ = (0..TRY_COUNT).any(removed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    #[test]
+    fn what_is_held_is_taken_away_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let (held, given_up) = (folder.path().join("held"), folder.path().join("given-up"));
+        for path in [&held, &given_up] {
+            fs::create_dir(path).unwrap();
+            fs::write(path.join("file"), "x").unwrap();
+        }
+        let mut child = Command::new("sleep").arg("1000").spawn().unwrap();
+        let _folder_guard = Guard::of_folder(&held);
+        let _child_guard = Guard::of_child(child.id());
+        drop(Guard::of_folder(&given_up));
+        clean_up();
+        assert!(!held.exists() && given_up.exists());
+        assert_eq!(child.wait().unwrap().code(), None);
+    }
+}

@@ -1,0 +1,187 @@
+//! The command `latency`.
+
+use super::run::{Options, run};
+use super::work::{Interval, WorkArguments};
+use crate::common::CommonArguments;
+use crate::measure_error::MeasureError;
+use crate::progress::Step;
+use crate::scratch::Scratch;
+use clap::Args;
+use std::io::Write;
+use std::num::{NonZeroU64, NonZeroUsize};
+use std::time::Duration;
+
+/// What p99.9 needs.
+const SAMPLE_COUNT_MIN: u64 = 100_000;
+/// What a cell with checkpoints needs, and one more because the last may end behind it.
+const CHECKPOINT_COUNT: u32 = 21;
+
+/// The options of `latency`.
+#[derive(Clone, Debug, Args)]
+pub struct LatencyArguments {
+    /// The work.
+    #[command(flatten)]
+    pub work: WorkArguments,
+    /// Its rate and time.
+    #[command(flatten)]
+    pub pace: PaceArguments,
+    /// Shared with other commands.
+    #[command(flatten)]
+    pub common: CommonArguments,
+}
+
+/// How fast events come, on how many shards, and for how long.
+#[derive(Clone, Debug, Args)]
+pub struct PaceArguments {
+    /// Events a second that are due, whatever the engine does
+    #[arg(long, value_name = "N", default_value = "50000")]
+    pub rate: NonZeroU64,
+    /// Shards; with all cores taken the helper threads have none of their own
+    #[arg(long, value_name = "N", default_value = "1")]
+    pub cores: NonZeroUsize,
+    /// How long each window is measured [default: what p99.9 and 20 checkpoints need, at least 10,
+    /// or 2 with --quick]
+    #[arg(long, value_name = "S")]
+    pub seconds: Option<NonZeroU64>,
+}
+
+impl PaceArguments {
+    /// How long each of `window_count` windows is measured.
+    pub(super) fn duration(
+        &self,
+        interval: Option<Duration>,
+        window_count: u32,
+        common: &CommonArguments,
+    ) -> Duration {
+        if let Some(seconds) = self.seconds {
+            return Duration::from_secs(seconds.get());
+        }
+        let least = Duration::from_secs(common.pick(2, 10));
+        let samples =
+            Duration::from_secs_f64(1.05 * SAMPLE_COUNT_MIN as f64 / self.rate.get() as f64);
+        let interval = interval.unwrap_or_default();
+        least
+            .max(samples)
+            .max(interval * CHECKPOINT_COUNT.div_ceil(window_count))
+    }
+
+    /// Whether a window of `duration` carries p99.9.
+    pub(super) fn check(&self, duration: Duration) -> Result<(), MeasureError> {
+        let per_second = u128::from(self.rate.get());
+        let expected = per_second * duration.as_millis() / 1_000;
+        let expected = u64::try_from(expected).unwrap_or(u64::MAX);
+        if expected >= SAMPLE_COUNT_MIN {
+            return Ok(());
+        }
+        Err(MeasureError::TooFewSamples {
+            expected,
+            needed: SAMPLE_COUNT_MIN,
+            seconds: SAMPLE_COUNT_MIN.div_ceil(self.rate.get()),
+        })
+    }
+}
+
+/// Measures latency at a fixed rate and prints it.
+///
+/// # Errors
+///
+/// The job's, or what keeps the output from being written.
+pub fn latency(arguments: &LatencyArguments, out: &mut impl Write) -> Result<(), MeasureError> {
+    let (work, pace, common) = (&arguments.work, &arguments.pace, &arguments.common);
+    let Interval(interval) = work.checkpoint;
+    let scratch = Scratch::new(&common.dir, "latency")?;
+    let mut options = work.options(pace.rate.get() as f64, pace.cores.get());
+    options.duration = pace.duration(interval, 1, common);
+    if let Some(interval) = interval {
+        options = options.checkpoints(interval, scratch.folder())?;
+    }
+    let expected = work.filling() + options.warm_up + options.duration + around(&options);
+    common.preamble(expected, out)?;
+    writeln!(out, "{}", work.describe(pace.cores.get()))?;
+    let step = Step::begin("filling, warming up and measuring", expected);
+    let report = run(&options, work.flow())?;
+    drop(step);
+    report.print(out)?;
+    report.write_histograms(&common.dir, "latency")?;
+    common.store("latency", &report.stored())
+}
+
+/// Start, end and the looks at the machine.
+pub(super) fn around(options: &Options) -> Duration {
+    Duration::from_millis(if options.storage.is_some() {
+        2_000
+    } else {
+        1_000
+    })
+}
+
+#[cfg(test)]
+impl PaceArguments {
+    /// Slow and short.
+    pub(super) fn slow() -> Self {
+        Self {
+            rate: NonZeroU64::new(20_000).unwrap(),
+            cores: NonZeroUsize::MIN,
+            seconds: NonZeroU64::new(1),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn window_is_long_enough_for_p999_and_twenty_checkpoints() {
+        let folder = tempfile::tempdir().unwrap();
+        let common = CommonArguments::in_folder(folder.path());
+        let mut pace = PaceArguments {
+            seconds: None,
+            ..PaceArguments::slow()
+        };
+        let seconds = |pace: &PaceArguments, interval_ms, windows| {
+            let interval = Some(Duration::from_millis(interval_ms));
+            pace.duration(interval, windows, &common).as_secs_f64()
+        };
+        assert_eq!(seconds(&pace, 1_000, 1), 21.0);
+        assert_eq!(seconds(&pace, 1_000, 3), 7.0);
+        assert_eq!(seconds(&pace, 10, 1), 5.25);
+        assert!(pace.check(Duration::from_secs(5)).is_ok());
+        let error = pace.check(Duration::from_secs(4)).unwrap_err().to_string();
+        assert!(
+            error.contains("80,000") && error.contains("--seconds 5"),
+            "{error}"
+        );
+        pace.rate = NonZeroU64::new(1_000_000).unwrap();
+        assert_eq!(seconds(&pace, 10, 1), 2.0);
+    }
+
+    #[test]
+    fn latency_prints_attribution_and_stores_all_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let arguments = LatencyArguments {
+            work: WorkArguments::small("50ms"),
+            pace: PaceArguments::slow(),
+            common: CommonArguments::in_folder(folder.path()),
+        };
+        let mut out = Vec::new();
+        latency(&arguments, &mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        for part in ["offered 20.0 k events/s", "steady", "syncing", "freeze"] {
+            assert!(text.contains(part), "{part} is missing in {text}");
+        }
+        for file in ["latency.hgrm", "latency.hlog"] {
+            let stored = folder.path().join(file).metadata().unwrap();
+            assert!(stored.len() > 0, "{file}");
+        }
+        assert!(!folder.path().join("latency").exists());
+        let json = arguments.common.stored();
+        assert!(json["checkpoint_count"].as_u64().unwrap() > 0);
+        let latencies = &json["histograms"]["latency_ns"];
+        assert!(latencies["count"].as_u64().unwrap() > 1_000);
+        assert!(
+            latencies["percentiles"]["p99.9"].is_null(),
+            "too few samples"
+        );
+    }
+}

@@ -1,0 +1,227 @@
+//! A running flow whose pace is set and of which windows are measured.
+
+use super::pace::{Pace, Schedule};
+use super::recorder::{Latencies, Recording};
+use super::report::Report;
+use super::run::{OpenLoop, Options};
+use super::watched_storage::WatchedStorage;
+use crate::costs::CostHistograms;
+use crate::measure_error::MeasureError;
+use crate::probe::steal::MachineTicks;
+use crate::probe::threads::{ThreadUse, is_helper, is_shard, threads_use};
+use crate::workload::{Triggered, trigger};
+use frazil::{Checkpoints, Cores, Flow, Job, JobHandle};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Between two looks at the filling.
+const LOOK: Duration = Duration::from_millis(5);
+/// A filling that does not move for this long is given up.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A running flow.
+pub(crate) struct Session {
+    job: JobHandle,
+    recording: Recording,
+    pace: Pace,
+    rate: f64,
+    is_persistent: bool,
+}
+
+/// What is read at both ends of a window.
+struct Reading {
+    at: Instant,
+    ticks: MachineTicks,
+    completed: u64,
+    shards: ThreadUse,
+    helpers: ThreadUse,
+    costs: CostHistograms,
+}
+
+impl Session {
+    /// Starts the flow and fills its state; no event is due yet.
+    pub(crate) fn start<F>(options: &Options, flow: F) -> Result<Self, MeasureError>
+    where
+        F: Fn(&Flow, &OpenLoop) + Send + Sync + 'static,
+    {
+        let recording = Recording::new(Instant::now());
+        let checkpoints = match &options.storage {
+            Some(storage) => {
+                let (inner, watch) = (Arc::clone(storage), recording.watch.clone());
+                Checkpoints::manual().storage(Arc::new(WatchedStorage::new(inner, watch)))
+            }
+            None => Checkpoints::off(),
+        };
+        let job = Job::builder("open-loop")
+            .cores(Cores::count(options.shard_count))
+            .checkpoints(checkpoints)
+            .state_bytes_per_shard(options.state_bytes_per_shard)
+            .build()?;
+        let open_loop = OpenLoop {
+            shard_count: options.shard_count,
+            fill_events: options.fill_events,
+            sample_every: options.sample_every,
+            recording: recording.clone(),
+            pace: Pace::default(),
+        };
+        let pace = open_loop.pace.clone();
+        let session = Self {
+            job: job.start(move |built| flow(built, &open_loop))?,
+            recording,
+            pace,
+            rate: options.rate,
+            is_persistent: options.storage.is_some(),
+        };
+        session.await_filling(options.fill_events)?;
+        Ok(session)
+    }
+
+    fn await_filling(&self, fill_events: u64) -> Result<(), MeasureError> {
+        let (mut done, mut moved) = (0, Instant::now());
+        while done < fill_events {
+            thread::sleep(LOOK);
+            let now = self.pace.filled();
+            if now > done {
+                (done, moved) = (now, Instant::now());
+            } else if moved.elapsed() > PATIENCE || self.job.is_finished() {
+                return Err(MeasureError::StoodStill {
+                    done,
+                    expected: fill_events,
+                    seconds: moved.elapsed().as_secs(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// From now on `rate` events a second are due; what was due before is forgotten.
+    pub(crate) fn set_rate(&mut self, rate: f64) {
+        self.rate = rate;
+        self.pace.set(Some(Schedule {
+            start_ns: self.recording.now_ns(),
+            ns_per_event: 1e9 / rate,
+        }));
+    }
+
+    /// From now on nothing is due.
+    pub(crate) fn pause(&self) {
+        self.pace.set(None);
+    }
+
+    /// Runs at the rate of `options`, and makes a checkpoint that nobody records.
+    pub(crate) fn warm_up(&mut self, options: &Options) -> Result<(), MeasureError> {
+        self.set_rate(options.rate);
+        thread::sleep(options.warm_up);
+        if self.is_persistent {
+            self.job.checkpoint()?;
+        }
+        Ok(())
+    }
+
+    /// Measures for `duration`, with a checkpoint every `interval`.
+    pub(crate) fn window(
+        &self,
+        duration: Duration,
+        interval: Option<Duration>,
+    ) -> Result<Report, MeasureError> {
+        self.window_in_parts(duration, 1, interval)
+    }
+
+    /// The same, with the median latency of each of `part_count` equal parts.
+    pub(crate) fn window_in_parts(
+        &self,
+        duration: Duration,
+        part_count: u32,
+        interval: Option<Duration>,
+    ) -> Result<Report, MeasureError> {
+        self.recording.take();
+        let before = self.read();
+        let until = before.at + duration;
+        let ((latencies, medians_ns), checkpoints) = thread::scope(|scope| {
+            let triggered =
+                interval.map(|interval| scope.spawn(move || self.trigger(until, interval)));
+            let taken = self.take_parts(before.at, duration, part_count);
+            let triggered = triggered.map(|thread| thread.join().expect("asking does not panic"));
+            (taken, triggered.unwrap_or_default())
+        });
+        let after = self.read();
+        Ok(Report {
+            offered_rate: self.rate,
+            completed: after.completed - before.completed,
+            duration: after.at - before.at,
+            interval,
+            latencies,
+            medians_ns,
+            checkpoints,
+            costs: after.costs.since(&before.costs),
+            shards: after.shards.since(before.shards),
+            helpers: after.helpers.since(before.helpers),
+            floor_ns: [0.0; 2],
+            stolen_part: after.ticks.stolen_since(before.ticks),
+            driver: format!("{:?}", self.job.driver().driver).to_lowercase(),
+            raw_disk: None,
+        })
+    }
+
+    fn read(&self) -> Reading {
+        Reading {
+            costs: CostHistograms::of(&self.job.statistics()),
+            ticks: MachineTicks::now(),
+            shards: threads_use(is_shard),
+            helpers: threads_use(is_helper),
+            completed: self.recording.completed(),
+            at: Instant::now(),
+        }
+    }
+
+    fn take_parts(
+        &self,
+        begun: Instant,
+        duration: Duration,
+        part_count: u32,
+    ) -> (Latencies, Vec<u64>) {
+        let mut all = Latencies::default();
+        let mut medians_ns = Vec::new();
+        for part in 1..=part_count {
+            let end = begun + duration * part / part_count;
+            thread::sleep(end.saturating_duration_since(Instant::now()));
+            let taken = self.recording.take();
+            medians_ns.push(taken.all().value_at_quantile(0.5));
+            all.add(&taken);
+        }
+        (all, medians_ns)
+    }
+
+    fn trigger(&self, until: Instant, interval: Duration) -> Triggered {
+        let recording = &self.recording;
+        trigger(&self.job, until, interval, |begins| {
+            if begins {
+                recording.watch.requested(recording.now_ns());
+            } else {
+                recording.watch.over();
+            }
+        })
+    }
+
+    /// What is due now is read and processed, or half a second has passed.
+    pub(crate) fn drain(&self) {
+        self.pause();
+        let begun = Instant::now();
+        let mut completed = self.recording.completed();
+        while begun.elapsed() < Duration::from_millis(500) {
+            thread::sleep(4 * LOOK);
+            let now = self.recording.completed();
+            if now == completed {
+                return;
+            }
+            completed = now;
+        }
+    }
+
+    pub(crate) fn stop(self) -> Result<(), MeasureError> {
+        self.job.stop();
+        self.job.wait()?;
+        Ok(())
+    }
+}

@@ -1,0 +1,89 @@
+//! Looking for the highest rate, whatever decides whether one is sustained.
+
+use std::time::Duration;
+
+/// Part of the rate at saturation that is tried first.
+const FIRST_PART: f64 = 0.9;
+/// Nothing above this part of it is tried: an engine may be faster when nothing disturbs it.
+const HIGHEST_PART: f64 = 1.2;
+/// What fails its confirmation is lowered by this factor.
+const STEP_DOWN: f64 = 0.96;
+const CONFIRMATION_COUNT_MAX: u32 = 8;
+
+/// How closely is looked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Precision {
+    /// A rate this much above the highest one was seen to fail.
+    pub(crate) factor: f64,
+    /// How long a rate has to hold; at the end twice as long.
+    pub(crate) window: Duration,
+}
+
+/// The highest rate for which `holds` says yes, also for a window of twice the length; `None` if
+/// none does. `saturated` is what comes out when everything is due at once.
+pub(super) fn search<E>(
+    saturated: f64,
+    precision: Precision,
+    mut holds: impl FnMut(f64, Duration) -> Result<bool, E>,
+) -> Result<Option<f64>, E> {
+    let (mut low, mut high) = (0.0, HIGHEST_PART * saturated);
+    let mut next = FIRST_PART * saturated;
+    while high > low * precision.factor && next > saturated / 100.0 {
+        if holds(next, precision.window)? {
+            low = next;
+        } else {
+            high = next;
+        }
+        next = f64::midpoint(low, high);
+    }
+    for _ in 0..CONFIRMATION_COUNT_MAX {
+        if low > 0.0 && holds(low, 2 * precision.window)? {
+            return Ok(Some(low));
+        }
+        low *= STEP_DOWN;
+    }
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PRECISION: Precision = Precision {
+        factor: 1.02,
+        window: Duration::from_secs(1),
+    };
+
+    fn found(limit: f64, saturated: f64) -> Option<f64> {
+        let holds = |rate, _| Ok::<_, ()>(rate <= limit);
+        search(saturated, PRECISION, holds).unwrap()
+    }
+
+    #[test]
+    fn finds_the_limit_to_the_precision() {
+        for limit in [20.0, 60.0, 89.0, 91.0, 100.0, 115.0] {
+            let rate = found(limit, 100.0).unwrap();
+            assert!(rate <= limit && rate * 1.02 >= limit, "{limit}: {rate}");
+        }
+    }
+
+    #[test]
+    fn gives_up_where_nothing_holds() {
+        assert_eq!(found(0.0, 100.0), None);
+    }
+
+    #[test]
+    fn lowers_what_does_not_hold_for_longer() {
+        let holds = |rate, window| {
+            Ok::<_, ()>(
+                rate <= if window > PRECISION.window {
+                    70.0
+                } else {
+                    80.0
+                },
+            )
+        };
+        let rate = search(100.0, PRECISION, holds).unwrap().unwrap();
+        assert!((67.0..=70.0).contains(&rate), "{rate}");
+    }
+}
