@@ -41,8 +41,8 @@ pub use checkpoint::{CheckpointReport, RecoveryReport, RestoredSplit, SkippedChe
 pub use error::Error;
 pub use flow::{
     AggregatedStream, AggregatingState, Flow, FlowError, Keyed, KeyedStream, Out, Plain, Process,
-    ProcessContext, ProcessResult, ProcessedStream, Record, RecordBatch, ReducingState, States,
-    Stream, ValueState,
+    ProcessContext, ProcessResult, ProcessedStream, Record, RecordBatch, ReducingState, SideOutput,
+    States, Stream, ValueState,
 };
 pub use frazil_io::IoError;
 pub use frazil_io::runtime::{Driver, DriverChoice, DriverDecision};

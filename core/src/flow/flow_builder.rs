@@ -59,8 +59,6 @@ struct Declared {
     exchanges: Vec<MeshFactory>,
     stages: Vec<StageBuilder>,
     stage_names: Vec<String>,
-    /// Operators that a stage's name tells, from the first on.
-    named_operators: usize,
     error: Option<FlowError>,
 }
 
@@ -156,15 +154,13 @@ impl Flow {
         u32::try_from(sinks.len() - 1).expect("a flow is written by hand")
     }
 
-    /// Adds the stage that ends with the newest operator.
+    /// Adds a stage; `name` tells its operators.
     pub(super) fn add_stage(
         &self,
+        name: String,
         build: impl FnOnce(&mut BuildContext<'_>) -> Result<Box<dyn Stage>, FlowError> + 'static,
     ) {
         let mut declared = self.declared.borrow_mut();
-        let named = declared.named_operators;
-        let name = declared.operators[named..].join(" > ");
-        declared.named_operators = declared.operators.len();
         declared.stage_names.push(name);
         declared.stages.push(Box::new(build));
     }

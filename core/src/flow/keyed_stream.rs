@@ -5,11 +5,13 @@ use std::rc::Rc;
 
 use frazil_state::{Key, TypeIdentity, Value};
 
+use super::local_edge::LocalEdge;
+use super::local_stage::LocalHead;
 use super::operators::{
     AggregateHead, AtEnd, EachUpdate, KeyOf, KeyedInput, Never, ProcessHead, When,
 };
 use super::out::Out;
-use super::process::{Each, Process, ProcessContext, ProcessResult, States};
+use super::process::{Each, Process, ProcessContext, ProcessResult, SideOutput, States};
 use super::record::{Keyed, Plain, Record};
 use super::stream::{OpenEnd, Stream};
 
@@ -72,10 +74,59 @@ pub type ProcessedStream<'f, R, K, X, P> =
 impl<'f, R: ?Sized, K: ?Sized, X> KeyedStream<'f, R, K, X> {
     pub(super) fn new(exchange: usize, key: Rc<X>, end: OpenEnd<'f>) -> Self {
         Self {
-            input: KeyedInput { exchange, key },
+            input: KeyedInput {
+                exchange,
+                key,
+                outlets: Vec::new(),
+            },
             end,
             types: PhantomData,
         }
+    }
+
+    /// A second output of the process function that will take this stream's records: what to put
+    /// records in, and the stream that they make.
+    ///
+    /// The stream needs a sink of its own. Its records are neither fewer nor more after a crash,
+    /// like those of the main output. Between the two outputs there is no order.
+    ///
+    /// ```
+    /// # use frazil::{Flow, Sink, Source};
+    /// # fn build(
+    /// #     flow: &Flow, lines: impl Source<Record = str>,
+    /// #     firsts: impl Sink<str>, repeats: impl Sink<u64>,
+    /// # ) {
+    /// let mut lines = flow.source(lines).key_by(|line| line);
+    /// let (repeat, repeated) = lines.side_output::<str>();
+    /// lines
+    ///     .process(
+    ///         |states| states.value::<()>("seen"),
+    ///         move |seen, line, cx, out| {
+    ///             if seen.exists(cx)? {
+    ///                 repeat.push(cx, line);
+    ///             } else {
+    ///                 seen.put(cx, &())?;
+    ///                 out.push(line);
+    ///             }
+    ///             Ok(())
+    ///         },
+    ///     )
+    ///     .sink(firsts);
+    /// repeated.map(|line| line.len() as u64).sink(repeats);
+    /// # }
+    /// ```
+    ///
+    /// # Cost
+    /// Copies each record once. The operators behind it run in a stage of their own on the same
+    /// shard.
+    pub fn side_output<U: Record + ?Sized>(
+        &mut self,
+    ) -> (SideOutput<U>, Stream<'f, U, LocalHead<U>>) {
+        let edge = LocalEdge::shared();
+        self.input.outlets.push(edge.clone());
+        let end = OpenEnd::new(self.end.flow(), "side_output");
+        let stream = Stream::new(LocalHead::new(Rc::clone(&edge)), end);
+        (SideOutput::new(edge, self.input.exchange), stream)
     }
 }
 

@@ -6,6 +6,8 @@ mod error;
 mod flow_builder;
 mod keyed_stage;
 mod keyed_stream;
+mod local_edge;
+mod local_stage;
 mod operators;
 mod out;
 mod plan;
@@ -23,7 +25,8 @@ pub use flow_builder::Flow;
 pub use keyed_stream::{AggregatedStream, KeyedStream, ProcessedStream};
 pub use out::Out;
 pub use process::{
-    AggregatingState, Process, ProcessContext, ProcessResult, ReducingState, States, ValueState,
+    AggregatingState, Process, ProcessContext, ProcessResult, ReducingState, SideOutput, States,
+    ValueState,
 };
 pub use record::{Keyed, Plain, Record, RecordBatch};
 pub use stream::Stream;

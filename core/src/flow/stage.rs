@@ -56,6 +56,7 @@ pub(crate) trait Stage {
     /// Positions noted at the last injection; empty if this is no source.
     fn positions(&self) -> &[SplitPosition];
 
-    /// Number of the stage in the flow, upstream before downstream.
+    /// Number of the stage in the flow by the end of its declaration: upstream before downstream,
+    /// unless a side output was completed before the stream that it branches off from.
     fn index(&self) -> u32;
 }

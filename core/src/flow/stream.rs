@@ -171,10 +171,10 @@ impl<'f, R: Record + ?Sized, C: Chain<Out = R>> Stream<'f, R, C> {
     /// What is written becomes visible with the checkpoint that follows it.
     pub fn sink<S: Sink<R>>(self, sink: S) {
         let Self { chain, end, .. } = self;
-        let end = end.extend("sink");
+        let mut end = end.extend("sink");
         let sink = Rc::new(sink);
         let number = end.flow.add_sink(Rc::clone(&sink), end.operator);
-        end.flow.add_stage(move |context| {
+        end.flow.add_stage(end.take_stage_name(), move |context| {
             let name = sink.name();
             match sink.writer() {
                 Ok(writer) => {
@@ -194,11 +194,11 @@ impl<'f, R: Record + ?Sized, C: Chain<Out = R>> Stream<'f, R, C> {
         X: KeyOf<R, K>,
     {
         let Self { chain, end, .. } = self;
-        let end = end.extend(verb);
+        let mut end = end.extend(verb);
         let exchange = end.flow.add_exchange::<R>();
         let key = Rc::new(key);
         let tail_key = Rc::clone(&key);
-        end.flow.add_stage(move |context| {
+        end.flow.add_stage(end.take_stage_name(), move |context| {
             let sender = context.take_sender::<R>(exchange)?;
             chain.build(ExchangeTail::<R, K, X>::new(sender, tail_key), context)
         });
@@ -267,6 +267,8 @@ where
 pub(super) struct OpenEnd<'f> {
     flow: &'f Flow,
     operator: u32,
+    /// The operators of the stage under construction.
+    stage_verbs: Vec<&'static str>,
     is_closed: bool,
 }
 
@@ -275,6 +277,7 @@ impl<'f> OpenEnd<'f> {
         Self {
             flow,
             operator: flow.add_operator(verb),
+            stage_verbs: vec![verb],
             is_closed: false,
         }
     }
@@ -290,7 +293,15 @@ impl<'f> OpenEnd<'f> {
     /// Adds an operator, which is the end from now on.
     pub(super) fn extend(mut self, verb: &'static str) -> Self {
         self.operator = self.flow.add_operator(verb);
+        self.stage_verbs.push(verb);
         self
+    }
+
+    /// The name of the stage that ends here; what follows belongs to the next one.
+    fn take_stage_name(&mut self) -> String {
+        let name = self.stage_verbs.join(" > ");
+        self.stage_verbs.clear();
+        name
     }
 
     fn close(mut self) {

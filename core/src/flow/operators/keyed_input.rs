@@ -2,23 +2,27 @@
 
 use std::rc::Rc;
 
+use super::branches::Branches;
 use crate::flow::build_context::BuildContext;
 use crate::flow::chain::{KeyedOperator, Operator};
 use crate::flow::error::FlowError;
 use crate::flow::keyed_stage::KeyedStage;
+use crate::flow::local_edge::LocalOutlet;
 use crate::flow::record::Record;
 use crate::flow::stage::Stage;
 
-/// An exchange and how its records give their keys.
+/// An exchange, how its records give their keys, and where else the operator's output goes.
 pub(in crate::flow) struct KeyedInput<X> {
     pub(in crate::flow) exchange: usize,
     pub(in crate::flow) key: Rc<X>,
+    /// Side outputs of the operator.
+    pub(in crate::flow) outlets: Vec<Rc<dyn LocalOutlet>>,
 }
 
 impl<X> KeyedInput<X> {
     /// The stage that shows the exchange's records to `operator`.
     pub(super) fn build<R, O, N>(
-        &self,
+        self,
         operator: O,
         next: N,
         context: &mut BuildContext<'_>,
@@ -30,6 +34,7 @@ impl<X> KeyedInput<X> {
     {
         let receiver = context.take_receiver::<R>(self.exchange)?;
         let is_finished = context.is_finished();
+        let next = Branches::new(self.outlets, next);
         let stage = KeyedStage::new(context.stage, is_finished, receiver, operator, next);
         Ok(Box::new(stage))
     }

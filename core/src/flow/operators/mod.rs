@@ -1,6 +1,7 @@
 //! The verbs of a stream, one a file.
 
 mod aggregate;
+mod branches;
 mod emission;
 mod exchange_tail;
 mod filter;

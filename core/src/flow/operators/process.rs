@@ -43,6 +43,7 @@ where
         self.tables.open(context.store)?;
         let operator = ProcessOperator {
             key: Rc::clone(&self.input.key),
+            exchange: self.input.exchange,
             operator: self.operator,
             tables: self.tables,
             process: self.process,
@@ -55,6 +56,7 @@ where
 
 struct ProcessOperator<R: ?Sized, K: ?Sized, X, P, U: Record + ?Sized> {
     key: Rc<X>,
+    exchange: usize,
     operator: u32,
     tables: DeclaredTables,
     process: P,
@@ -84,7 +86,7 @@ where
         next: &mut N,
         cx: &mut Context<'_>,
     ) {
-        let (process, out) = (&mut self.process, &mut self.out);
+        let (process, out, exchange) = (&mut self.process, &mut self.out, self.exchange);
         out.clear();
         let result = self.key.with_key(record, |key| {
             let mut context = ProcessContext {
@@ -92,6 +94,8 @@ where
                 hash,
                 key,
                 now_ms: cx.now_ms,
+                stamp_ns: cx.stamp_ns,
+                exchange,
             };
             process.record(record, &mut context, out)
         });

@@ -10,6 +10,10 @@ pub struct ProcessContext<'a, K: ?Sized> {
     pub(in crate::flow) hash: KeyHash,
     pub(in crate::flow) key: &'a K,
     pub(in crate::flow) now_ms: u64,
+    /// When the record in hand entered the flow.
+    pub(in crate::flow) stamp_ns: u64,
+    /// The exchange behind which the operator stands.
+    pub(in crate::flow) exchange: usize,
 }
 
 impl<'a, K: ?Sized> ProcessContext<'a, K> {

@@ -4,6 +4,7 @@ mod aggregating_state;
 mod context;
 mod function;
 mod reducing_state;
+mod side_output;
 mod states;
 mod value_state;
 
@@ -11,6 +12,7 @@ pub use aggregating_state::AggregatingState;
 pub use context::ProcessContext;
 pub use function::{Process, ProcessResult};
 pub use reducing_state::ReducingState;
+pub use side_output::SideOutput;
 pub use states::States;
 pub use value_state::ValueState;
 

@@ -15,14 +15,14 @@ use crate::flow::{Flow, Out};
 
 /// One thing that happens; shards and stages count modulo how many there are.
 #[derive(Clone, Debug)]
-enum Step {
+pub(super) enum Step {
     Turn(usize),
     RunStage(usize, usize),
     StageRows(usize),
     Request,
 }
 
-fn steps() -> impl Strategy<Value = Vec<Step>> {
+pub(super) fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         8 => (0..4usize).prop_map(Step::Turn),
         8 => (0..4usize, 0..5usize).prop_map(|(shard, stage)| Step::RunStage(shard, stage)),
@@ -32,7 +32,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     vec(step, 0..300)
 }
 
-fn layouts() -> impl Strategy<Value = Layout> {
+pub(super) fn layouts() -> impl Strategy<Value = Layout> {
     (1..=4usize, 1..=2usize, 1..=3usize).prop_map(|(shard_count, ring_capacity, buffer_count)| {
         Layout {
             shard_count,
@@ -42,11 +42,11 @@ fn layouts() -> impl Strategy<Value = Layout> {
     })
 }
 
-fn splits() -> impl Strategy<Value = Vec<Vec<String>>> {
+pub(super) fn splits() -> impl Strategy<Value = Vec<Vec<String>>> {
     vec(vec("[ab ]{0,8}", 0..30), 0..6)
 }
 
-fn words(line: &str, out: &mut Out<str>) {
+pub(super) fn words(line: &str, out: &mut Out<str>) {
     line.split_whitespace().for_each(|word| out.push(word));
 }
 
@@ -74,7 +74,11 @@ fn declare(flow: &Flow, lines: &Lines) {
 const SOURCES: [u32; 3] = [0, 5, 12];
 
 /// The lines in front of a checkpoint's positions.
-fn cut<'a>(splits: &'a [Vec<String>], checkpoint: &Checkpoint, sink: usize) -> Vec<&'a str> {
+pub(super) fn cut<'a>(
+    splits: &'a [Vec<String>],
+    checkpoint: &Checkpoint,
+    sink: usize,
+) -> Vec<&'a str> {
     let noted = checkpoint
         .positions
         .iter()
@@ -98,7 +102,7 @@ fn counts<K: Ord>(keys: impl Iterator<Item = K>) -> BTreeMap<K, u64> {
 }
 
 /// Each update is a row, so a key counted to n has the rows 1 to n.
-fn updates<K: Ord + std::fmt::Display>(counts: &BTreeMap<K, u64>) -> Vec<String> {
+pub(super) fn updates<K: Ord + std::fmt::Display>(counts: &BTreeMap<K, u64>) -> Vec<String> {
     let rows = counts
         .iter()
         .flat_map(|(key, count)| (1..=*count).map(move |n| (key, n)));
@@ -152,7 +156,7 @@ fn check_cut(simulation: &Simulation, splits: &[Vec<String>], checkpoint: &Check
     );
 }
 
-fn perform(simulation: &mut Simulation, steps: &[Step]) {
+pub(super) fn perform(simulation: &mut Simulation, steps: &[Step]) {
     let shard_count = simulation.shard_count();
     for step in steps {
         match *step {

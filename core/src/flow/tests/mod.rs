@@ -1,6 +1,7 @@
 //! Whole flows on simulated shards: one thread, any order of turns, tiny rings.
 
 mod alignment;
+mod branches;
 mod doubles;
 mod finals;
 mod plan;
