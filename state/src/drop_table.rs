@@ -1,11 +1,10 @@
 //! Tables that a program no longer has.
 
-use std::collections::BTreeSet;
-
 use crate::catalog;
 use crate::error::StateError;
 use crate::identity::TypeIdentity;
 use crate::page::PageId;
+use crate::runs;
 use crate::store::Store;
 use crate::table::HashTable;
 
@@ -44,11 +43,13 @@ impl Store {
             return Ok(false);
         };
         let table = HashTable::open(self.arena(), index, self.owned_groups())?;
-        let mut pages = BTreeSet::new();
-        table.collect_pages(self.arena(), &mut pages)?;
+        let all = table.collect_pages(self.arena())?;
         catalog::remove(self.arena_mut(), index);
         // From the end, so that the free list hands out low pages first.
-        for page in pages.into_iter().rev() {
+        for run in all.runs {
+            runs::free(self.arena_mut(), run);
+        }
+        for page in all.pages.into_iter().rev() {
             self.arena_mut().free(PageId(page));
         }
         Ok(true)
@@ -67,6 +68,22 @@ mod tests {
                 .put(store, hash_key(&key), &key, &[key; 7])
                 .expect("within the budget");
         }
+    }
+
+    #[test]
+    fn a_dropped_table_gives_its_runs_back() {
+        let mut store = Store::new(&StoreConfig::default()).expect("reserved");
+        let before = store.used_bytes();
+        let table = ValueTable::<u64, Vec<u8>>::open(&mut store, "blobs").expect("opens");
+        for key in 0..20u64 {
+            let value = vec![7; 1000 * usize::try_from(key).expect("few")];
+            table
+                .put(&mut store, hash_key(&key), &key, &value)
+                .expect("fits");
+        }
+        assert!(store.drop_table("blobs").expect("sound"));
+        assert_eq!(store.used_bytes(), before);
+        store.verify().expect("sound");
     }
 
     #[test]

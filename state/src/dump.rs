@@ -37,16 +37,16 @@ impl Store {
             catalog::check_form(arena, index, TableForm::KEYED_HASH)?;
             let table = HashTable::open(arena, index, self.owned_groups())?;
             let name = table.name(arena);
-            let all = table.scan::<StateError>(
+            let all = table.scan(
                 arena,
                 &mut crate::ScanCursor::default(),
                 usize::MAX,
-                |key, value| {
+                |key, found| {
                     records.push(DumpRecord {
                         table: name.clone(),
                         group: self.owned_groups().groups.group_of(hash_bytes(key)),
                         key: key.to_vec(),
-                        value: value.to_vec(),
+                        value: table.value(arena, found)?.to_vec(),
                     });
                     Ok(())
                 },

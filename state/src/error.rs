@@ -26,8 +26,10 @@ pub enum StateError {
         budget_bytes: u64,
     },
     /// A key is longer than any table can hold.
-    #[error("key too long: {found_bytes} bytes, at most {max_bytes}")]
+    #[error("key too long for table {table}: {found_bytes} bytes, at most {max_bytes}")]
     KeyTooLong {
+        /// Name of the table.
+        table: String,
         /// Length of the canonical key bytes.
         found_bytes: usize,
         /// The limit.
@@ -35,12 +37,13 @@ pub enum StateError {
     },
     /// A value is larger than a table can hold.
     #[error(
-        "value too long in table {table}: key and value need {found_bytes} bytes, at most {max_bytes}"
+        "value too long for table {table}: its archive has {found_bytes} bytes, at most {max_bytes}; \
+         split it over several keys"
     )]
     ValueTooLong {
         /// Name of the table.
         table: String,
-        /// Bytes of key, value and record header.
+        /// Length of the archived value.
         found_bytes: usize,
         /// The limit.
         max_bytes: usize,

@@ -24,7 +24,10 @@ mod mapped;
 mod model_tests;
 mod page;
 mod restore;
+#[cfg(test)]
+mod run_value_tests;
 mod runs;
+mod scratch;
 mod snapshot;
 mod staging;
 mod store;

@@ -121,6 +121,51 @@ impl Shape for Texts {
     }
 }
 
+struct Blobs;
+impl Shape for Blobs {
+    type Key = String;
+    type Value = Vec<u8>;
+    fn key(number: u16) -> String {
+        Words::key(number)
+    }
+    fn value(number: u16, size: u8) -> Vec<u8> {
+        let length = match size % 8 {
+            0..=3 => usize::from(size) * 7,
+            4 | 5 => 1850 + usize::from(size),
+            6 => usize::from(size) * 64,
+            _ => usize::from(size) * 250,
+        };
+        vec![number.to_le_bytes()[0]; length]
+    }
+    fn next(value: &mut Vec<u8>) {
+        match value.len() % 5 {
+            0 => value.extend([7; 700]),
+            1 => value.truncate(value.len() / 3),
+            2 => value.push(1),
+            _ => {
+                if let Some(last) = value.last_mut() {
+                    *last = last.wrapping_add(1);
+                }
+            }
+        }
+    }
+}
+
+struct Arrays;
+impl Shape for Arrays {
+    type Key = u64;
+    type Value = [u64; 700];
+    fn key(number: u16) -> u64 {
+        u64::from(number)
+    }
+    fn value(number: u16, size: u8) -> [u64; 700] {
+        [u64::from(number) + u64::from(size); 700]
+    }
+    fn next(value: &mut [u64; 700]) {
+        value[600] += 1;
+    }
+}
+
 type Model<S> = BTreeMap<u16, <S as Shape>::Value>;
 
 /// A store, its model, and the chain of durable frames.
@@ -153,11 +198,11 @@ impl<S: Shape> World<S> {
     fn new(groups: u32, staging: StagingSize) -> Self {
         let config = StoreConfig {
             key_groups: KeyGroups::new(groups),
-            budget_bytes: 16 << 20,
+            budget_bytes: 64 << 20,
             staging,
             ..StoreConfig::default()
         };
-        let mut store = Store::new(&config).expect("16 MiB can be reserved");
+        let mut store = Store::new(&config).expect("64 MiB can be reserved");
         let table = ValueTable::open(&mut store, "model").expect("first table");
         Self {
             config,
@@ -182,7 +227,10 @@ impl<S: Shape> World<S> {
     fn remove(&mut self, number: u16) {
         let key = S::key(number);
         let removed = self.table.remove(&mut self.store, hash_key(&key), &key);
-        assert_eq!(removed, self.model.remove(&number).is_some());
+        assert_eq!(
+            removed.expect("own run"),
+            self.model.remove(&number).is_some()
+        );
     }
 
     fn update(&mut self, number: u16) {
@@ -398,6 +446,20 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn values_in_and_out_of_runs_match_the_model(steps in prop::collection::vec(step(), 1..120), chunks in 1..60usize) {
+        run::<Blobs>(2, chunks, &steps);
+    }
+
+    #[test]
+    fn fixed_values_in_runs_match_the_model(steps in prop::collection::vec(step(), 1..100), chunks in 1..60usize) {
+        run::<Arrays>(1, chunks, &steps);
+    }
+}
+
 /// Depth beyond one directory page, then beyond the path bits: nodes and overflow chains appear and
 /// stay sound.
 #[test]
@@ -426,7 +488,7 @@ fn deep_directories_and_overflow_chains_hold_every_record() {
         assert_eq!(value, Some([*key; 110]));
     }
     for key in &keys {
-        assert!(table.remove(&mut store, hash_key(key), key));
+        assert!(table.remove(&mut store, hash_key(key), key).expect("sound"));
     }
     assert!(table.is_empty(&store));
     store.verify().expect("sound when empty");

@@ -93,6 +93,6 @@ impl Restore {
             )));
         }
         self.arena.forget_dirt();
-        Ok(Store::over(self.arena, owned))
+        Store::over(self.arena, owned)
     }
 }

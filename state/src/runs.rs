@@ -17,11 +17,6 @@
 //! | reference | 0 | 4 | first page |
 //! | reference | 4 | 4 | length in bytes, at least 1 |
 
-#![cfg_attr(
-    not(test),
-    expect(dead_code, reason = "records refer to runs in the next step")
-)]
-
 use crate::arena::Arena;
 use crate::error::StateError;
 use crate::page::{PAGE_BYTES, PageId, PageKind};

@@ -4,8 +4,9 @@ use crate::arena::{Arena, PopulateJob};
 use crate::error::StateError;
 use crate::format::Chunk;
 use crate::hash::KeyGroups;
-use crate::page::{PAGE_BYTES, Page};
+use crate::page::PAGE_BYTES;
 use crate::runs;
+use crate::scratch::Scratch;
 use crate::snapshot::{CaptureStatus, Phase};
 use crate::staging::StagingSize;
 use crate::superblock;
@@ -62,7 +63,7 @@ pub struct Store {
     arena: Arena,
     owned: OwnedGroups,
     /// Where values of unknown archive length are archived before they get a slot.
-    scratch: Box<Page>,
+    scratch: Scratch,
     patient: bool,
 }
 
@@ -75,16 +76,16 @@ impl Store {
         let mut arena = Arena::new(config.budget_bytes, config.staging)?;
         let owned = owned_groups(config);
         superblock::set_key_groups(&mut arena, owned.first, owned.length, owned.groups.count());
-        Ok(Self::over(arena, owned))
+        Self::over(arena, owned)
     }
 
-    pub(crate) fn over(arena: Arena, owned: OwnedGroups) -> Self {
-        Self {
+    pub(crate) fn over(arena: Arena, owned: OwnedGroups) -> Result<Self, StateError> {
+        Ok(Self {
             arena,
             owned,
-            scratch: Box::new(Page::zeroed()),
+            scratch: Scratch::new()?,
             patient: false,
-        }
+        })
     }
 
     #[inline]
@@ -98,7 +99,7 @@ impl Store {
     }
 
     #[inline]
-    pub(crate) fn arena_and_scratch(&mut self) -> (&mut Arena, &mut Page) {
+    pub(crate) fn arena_and_scratch(&mut self) -> (&mut Arena, &mut Scratch) {
         (&mut self.arena, &mut self.scratch)
     }
 

@@ -8,11 +8,10 @@ use rkyv::api::low::{
 use rkyv::bytecheck::CheckBytes;
 use rkyv::rancor::BoxedError;
 use rkyv::ser::allocator::SubAllocator;
-use rkyv::ser::writer::Buffer;
+use rkyv::ser::{Positional, Writer};
 use rkyv::{Archive, Deserialize, Portable, Serialize};
 
 use crate::hash::hash_bytes;
-use crate::page::PAGE_BYTES;
 
 /// A type that can be kept as state: everything with rkyv's `Archive`, `Serialize` and
 /// `Deserialize` derives and no shared pointers.
@@ -26,7 +25,7 @@ pub trait Value:
                       + for<'a> CheckBytes<LowValidator<'a, BoxedError>>
                       + Deserialize<Self, LowDeserializer<BoxedError>>,
     >
-    + for<'a, 'b> Serialize<LowSerializer<Buffer<'b>, SubAllocator<'a>, BoxedError>>
+    + for<'a, 'b> Serialize<LowSerializer<ArchiveSlot<'b>, SubAllocator<'a>, BoxedError>>
 {
 }
 
@@ -38,14 +37,35 @@ impl<V> Value for V where
                           + for<'a> CheckBytes<LowValidator<'a, BoxedError>>
                           + Deserialize<Self, LowDeserializer<BoxedError>>,
         >
-        + for<'a, 'b> Serialize<LowSerializer<Buffer<'b>, SubAllocator<'a>, BoxedError>>
+        + for<'a, 'b> Serialize<LowSerializer<ArchiveSlot<'b>, SubAllocator<'a>, BoxedError>>
 {
 }
 
-/// Space for what an archive needs while it is written (resolvers of nested vectors).
-const SCRATCH_BYTES: usize = 1024;
-/// The same where that was too small; more than any value that fits into a page needs.
-const LARGE_SCRATCH_BYTES: usize = 64 * PAGE_BYTES;
+/// Where an archive is written; what does not fit is counted only, so that one pass tells the
+/// length that is needed.
+pub struct ArchiveSlot<'a> {
+    bytes: &'a mut [u8],
+    length: usize,
+}
+
+impl Positional for ArchiveSlot<'_> {
+    #[inline]
+    fn pos(&self) -> usize {
+        self.length
+    }
+}
+
+impl Writer<BoxedError> for ArchiveSlot<'_> {
+    #[inline]
+    fn write(&mut self, bytes: &[u8]) -> Result<(), BoxedError> {
+        let end = self.length + bytes.len();
+        if let Some(slot) = self.bytes.get_mut(self.length..end) {
+            slot.copy_from_slice(bytes);
+        }
+        self.length = end;
+        Ok(())
+    }
+}
 
 /// Length of every archive of `V` where it is the same for all values, else `None`.
 ///
@@ -62,26 +82,32 @@ pub(crate) fn alignment<V: Value>() -> usize {
     }
 }
 
-/// Archives `value` into `slot` and gives the length; `slot` is aligned for `V`.
+/// Archives a value whose archives all have one length into a slot of that length and alignment.
 #[inline]
-pub(crate) fn archive<V: Value>(value: &V, slot: &mut [u8]) -> Result<usize, BoxedError> {
-    if fixed_bytes::<V>().is_some() {
-        let empty = SubAllocator::empty();
-        let written = to_bytes_in_with_alloc(value, Buffer::from(slot), empty)?;
-        return Ok(written.len());
-    }
-    archive_with_scratch(value, slot)
+pub(crate) fn archive_fixed<V: Value>(value: &V, slot: &mut [u8]) -> Result<(), BoxedError> {
+    debug_assert_eq!(fixed_bytes::<V>(), Some(slot.len()));
+    let slot = ArchiveSlot {
+        bytes: slot,
+        length: 0,
+    };
+    to_bytes_in_with_alloc(value, slot, SubAllocator::empty())?;
+    Ok(())
 }
 
-fn archive_with_scratch<V: Value>(value: &V, slot: &mut [u8]) -> Result<usize, BoxedError> {
-    let mut scratch = [MaybeUninit::<u8>::uninit(); SCRATCH_BYTES];
-    let small = SubAllocator::new(&mut scratch);
-    if let Ok(written) = to_bytes_in_with_alloc(value, Buffer::from(&mut *slot), small) {
-        return Ok(written.len());
-    }
-    let mut scratch = vec![MaybeUninit::<u8>::uninit(); LARGE_SCRATCH_BYTES];
-    let large = SubAllocator::new(&mut scratch);
-    Ok(to_bytes_in_with_alloc(value, Buffer::from(slot), large)?.len())
+/// Archives `value` into `slot`, which is aligned for it, and gives the archive's length; if that
+/// is more than the slot has, the slot's content is of no use. `workspace` is for what rkyv needs
+/// meanwhile (resolvers of nested vectors).
+pub(crate) fn archive<V: Value>(
+    value: &V,
+    slot: &mut [u8],
+    workspace: &mut [MaybeUninit<u8>],
+) -> Result<usize, BoxedError> {
+    let slot = ArchiveSlot {
+        bytes: slot,
+        length: 0,
+    };
+    let written = to_bytes_in_with_alloc(value, slot, SubAllocator::new(workspace))?;
+    Ok(written.length)
 }
 
 /// Checked view of archived bytes.

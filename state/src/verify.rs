@@ -8,7 +8,7 @@ use crate::error::StateError;
 use crate::form::TableForm;
 use crate::hash::hash_bytes;
 use crate::page::{PageId, PageKind};
-use crate::runs;
+use crate::runs::{self, Run};
 use crate::store::Store;
 use crate::superblock;
 use crate::table::{self, HashTable, Visited, check_group};
@@ -19,6 +19,7 @@ struct Reached<'a> {
     by: HashMap<u32, &'static str>,
     /// Pages of directory nodes, shared by the groups of a table, and the nodes in them.
     nodes: HashMap<u32, HashSet<usize>>,
+    run_pages: u32,
 }
 
 impl Reached<'_> {
@@ -54,6 +55,7 @@ impl Store {
             arena,
             by: HashMap::new(),
             nodes: HashMap::new(),
+            run_pages: 0,
         };
         reached.once(PageId::SUPERBLOCK, "superblock")?;
         reached.free_list()?;
@@ -66,6 +68,16 @@ impl Store {
             }
             reached.nodes.clear();
             reached.roots(&table)?;
+        }
+        let expected = runs::used_page_count(arena);
+        if reached.run_pages != expected {
+            let (expected, found) = (expected.to_string(), reached.run_pages.to_string());
+            return Err(damaged(
+                PageId::SUPERBLOCK,
+                "pages in runs",
+                &expected,
+                found,
+            ));
         }
         let expected = arena.page_count() as usize;
         if reached.by.len() != expected {
@@ -178,9 +190,22 @@ impl Reached<'_> {
             let id = table::checked(arena, id.0, PageKind::Bucket)?;
             self.once(id, "bucket")?;
             records += check_bucket(table, arena, id, group, path, depth)?;
+            self.runs(table, id)?;
             next = table.bucket(arena, id).next();
         }
         Ok(records)
+    }
+
+    /// The runs that a bucket's records refer to.
+    fn runs(&mut self, table: &HashTable, id: PageId) -> Result<(), StateError> {
+        let bucket = table.bucket(self.arena, id);
+        for reference in bucket.slots().filter_map(|slot| bucket.run_reference(slot)) {
+            for page in Run::from_bytes(self.arena, id, reference)?.pages() {
+                self.once(page, "run of a value")?;
+                self.run_pages += 1;
+            }
+        }
+        Ok(())
     }
 
     /// A directory node: its page belongs to one table, and it to one reference.

@@ -18,10 +18,11 @@
 
 use std::ops::Range;
 
-use super::geometry::{BUCKET_HEADER_BYTES, GROUP_SLOTS, Geometry, RECORD_HEADER_BYTES};
+use super::geometry::{BUCKET_HEADER_BYTES, GROUP_SLOTS, Geometry, RECORD_HEADER_BYTES, ValueForm};
 use super::tags;
 use crate::hash::KeyHash;
 use crate::page::{PAGE_BYTES, Page, PageId, PageKind, line_mask};
+use crate::runs::RUN_REFERENCE_BYTES;
 
 const DEPTH_AT: usize = 1;
 const GROUPS_AT: usize = 2;
@@ -49,7 +50,8 @@ pub(crate) struct Spot {
     record_at: usize,
     key_at: usize,
     value_at: usize,
-    end: usize,
+    /// How long the record says that its value is.
+    length: usize,
     /// The slot's tag was `DELETED`.
     reused: bool,
     mask: u64,
@@ -180,10 +182,10 @@ impl<'a> Bucket<'a> {
     }
 
     #[inline]
-    fn slotted_lengths(&self, record_at: usize) -> (usize, usize) {
+    fn slotted_lengths(&self, record_at: usize) -> (usize, ValueForm) {
         (
             usize::from(self.page.u16_at(record_at)),
-            usize::from(self.page.u16_at(record_at + 2)),
+            ValueForm::from_length(usize::from(self.page.u16_at(record_at + 2))),
         )
     }
 
@@ -200,25 +202,31 @@ impl<'a> Bucket<'a> {
         }
     }
 
-    /// Where the value of a slot that holds a record lies in the page.
+    /// How the record of a slot keeps its value, and where the value, or the reference to its run,
+    /// lies in the page.
     #[inline]
-    pub(crate) fn value_range(&self, slot: usize) -> Range<usize> {
+    pub(crate) fn stored(&self, slot: usize) -> (ValueForm, Range<usize>) {
         let at = self.record_at(slot);
         match (&self.geometry.fixed, self.geometry.value_bytes) {
             (Some(fixed), Some(value_bytes)) => {
-                at + fixed.value_at..at + fixed.value_at + value_bytes
+                let value_at = at + fixed.value_at;
+                (
+                    ValueForm::InPage(value_bytes),
+                    value_at..value_at + value_bytes,
+                )
             }
             _ => {
-                let (key_bytes, value_bytes) = self.slotted_lengths(at);
+                let (key_bytes, form) = self.slotted_lengths(at);
                 let value_at = at + self.geometry.slotted_value_at(key_bytes);
-                value_at..value_at + value_bytes
+                (form, value_at..value_at + form.stored_bytes())
             }
         }
     }
 
-    pub(crate) fn value(&self, slot: usize) -> &'a [u8] {
-        let range = self.value_range(slot);
-        self.page.bytes_at(range.start, range.len())
+    /// The reference to the run that holds a slot's value, if one does; unchecked bytes.
+    pub(crate) fn run_reference(&self, slot: usize) -> Option<[u8; RUN_REFERENCE_BYTES]> {
+        let (form, range) = self.stored(slot);
+        (form == ValueForm::InRun).then(|| self.page.array_at(range.start))
     }
 
     /// All slots that hold records, rising.
@@ -227,8 +235,9 @@ impl<'a> Bucket<'a> {
             .filter(move |slot| tags::is_record(self.page.u8_at(BUCKET_HEADER_BYTES + slot)))
     }
 
-    /// Whether a record of these lengths fits, and where.
-    pub(crate) fn fit(&self, hash: KeyHash, key_bytes: usize, value_bytes: usize) -> Fit {
+    /// Whether a record fits, and where.
+    pub(crate) fn fit(&self, hash: KeyHash, key_bytes: usize, form: ValueForm) -> Fit {
+        let value_bytes = form.stored_bytes();
         let full = self.count() >= self.capacity() - self.capacity() / 16;
         let crowded = self.deleted_count() > self.capacity() / 4;
         if let Some(fixed) = &self.geometry.fixed {
@@ -253,7 +262,7 @@ impl<'a> Bucket<'a> {
             record_at,
             key_at: record_at + RECORD_HEADER_BYTES,
             value_at,
-            end: value_at + value_bytes,
+            length: form.to_length(),
             reused,
             mask,
         })
@@ -273,7 +282,7 @@ impl<'a> Bucket<'a> {
             record_at,
             key_at: record_at,
             value_at,
-            end: value_at + value_bytes,
+            length: value_bytes,
             reused,
             mask: self.spot_mask(slot, record_at, (value_at + value_bytes).max(record_at + 1)),
         })
@@ -352,8 +361,8 @@ pub(crate) fn format(page: &mut Page, geometry: &Geometry, depth: u32, groups: O
 }
 
 /// Tag groups for the first record of a new slotted bucket.
-pub(crate) fn groups_for_first(geometry: &Geometry, key_bytes: usize, value_bytes: usize) -> usize {
-    groups_for(1, geometry.record_bytes(key_bytes, value_bytes))
+pub(crate) fn groups_for_first(geometry: &Geometry, key_bytes: usize, form: ValueForm) -> usize {
+    groups_for(1, geometry.record_bytes(key_bytes, form.stored_bytes()))
 }
 
 /// Tag groups for one half of a bucket that splits.
@@ -379,7 +388,7 @@ pub(crate) fn insert(page: &mut Page, geometry: &Geometry, spot: &Spot, hash: Ke
         put_u16(page, offset_at, spot.record_at);
         put_u16(page, HEAP_AT, spot.record_at);
         put_u16(page, spot.record_at, key.len());
-        put_u16(page, spot.record_at + 2, spot.end - spot.value_at);
+        put_u16(page, spot.record_at + 2, spot.length);
     }
 }
 
@@ -399,8 +408,8 @@ pub(crate) fn remove(page: &mut Page, geometry: &Geometry, slot: usize) {
     let garbage = match &geometry.fixed {
         Some(_) => 0,
         None => {
-            let (key, value) = bucket.slotted_lengths(bucket.record_at(slot));
-            bucket.garbage_bytes() + geometry.record_bytes(key, value)
+            let (key, form) = bucket.slotted_lengths(bucket.record_at(slot));
+            bucket.garbage_bytes() + geometry.record_bytes(key, form.stored_bytes())
         }
     };
     page.0[BUCKET_HEADER_BYTES + slot] = if ends_probe {
@@ -419,28 +428,24 @@ pub(crate) fn set_next(page: &mut Page, next: Option<PageId>) {
     page.put(NEXT_AT, &next.0.to_le_bytes());
 }
 
-/// Copies a record into a page under construction, which has room for it.
-pub(crate) fn copy_record(
-    target: &mut Page,
-    geometry: &Geometry,
-    hash: KeyHash,
-    key: &[u8],
-    value: &[u8],
-) {
+/// Copies a slot's record into a page under construction, which has room for it.
+pub(crate) fn copy_record(target: &mut Page, source: Bucket<'_>, slot: usize, hash: KeyHash) {
+    let geometry = source.geometry;
+    let (key, (form, range)) = (source.key(slot), source.stored(slot));
     let bucket = Bucket {
         page: target,
         geometry,
     };
-    let Fit::Here(spot) = bucket.fit(hash, key.len(), value.len()) else {
+    let Fit::Here(spot) = bucket.fit(hash, key.len(), form) else {
         unreachable!("a page under construction holds a part of one page's records");
     };
     insert(target, geometry, &spot, hash, key);
-    target.put(spot.value_at, value);
+    target.put(spot.value_at, &source.page.0[range]);
 }
 
 #[inline]
 fn put_u16(page: &mut Page, offset: usize, value: usize) {
-    let value = u16::try_from(value).expect("offsets and counts in a page are at most 4096");
+    let value = u16::try_from(value).expect("offsets, counts and lengths in a page have two bytes");
     page.put(offset, &value.to_le_bytes());
 }
 

@@ -6,7 +6,9 @@
 
 use super::tags;
 use crate::hash::KeyHash;
+use crate::key::KEY_BYTES_MAX;
 use crate::page::{LINE_BYTES, PAGE_BYTES, align_up};
+use crate::runs::RUN_REFERENCE_BYTES;
 
 /// Bytes of a bucket's header; tags follow.
 pub(crate) const BUCKET_HEADER_BYTES: usize = 16;
@@ -14,8 +16,51 @@ pub(crate) const BUCKET_HEADER_BYTES: usize = 16;
 pub(crate) const GROUP_SLOTS: usize = 16;
 /// Bytes in front of a slotted record: key length and value length, `u16` each.
 pub(crate) const RECORD_HEADER_BYTES: usize = 4;
-/// Largest slotted record; two fit into a bucket beside the smallest tag and offset arrays.
+/// Largest slotted record; a larger value goes into a run. Two fit into a bucket beside the smallest tag and offset arrays.
 pub(crate) const RECORD_BYTES_MAX: usize = 1984;
+const _: () = assert!(
+    RECORD_HEADER_BYTES + KEY_BYTES_MAX + 16 + RUN_REFERENCE_BYTES <= RECORD_BYTES_MAX,
+    "the longest key and a reference fit"
+);
+
+/// Value length that says: the value lies in a page run, and the record holds the reference.
+pub(crate) const LENGTH_IN_RUN: usize = u16::MAX as usize;
+
+/// How a record keeps its value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ValueForm {
+    /// Beside the key, in so many bytes.
+    InPage(usize),
+    /// In a page run.
+    InRun,
+}
+
+impl ValueForm {
+    /// Bytes that the record takes for the value.
+    #[inline]
+    pub(crate) fn stored_bytes(self) -> usize {
+        match self {
+            Self::InPage(bytes) => bytes,
+            Self::InRun => RUN_REFERENCE_BYTES,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn to_length(self) -> usize {
+        match self {
+            Self::InPage(bytes) => bytes,
+            Self::InRun => LENGTH_IN_RUN,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn from_length(length: usize) -> Self {
+        match length {
+            LENGTH_IN_RUN => Self::InRun,
+            bytes => Self::InPage(bytes),
+        }
+    }
+}
 
 /// Shape of a table's records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +114,17 @@ impl Geometry {
         )
     }
 
-    /// Offset of the value in a slotted record.
+    /// How a record with this key keeps a value of this length.
+    #[inline]
+    pub(crate) fn form(&self, key_bytes: usize, value_bytes: usize) -> ValueForm {
+        if self.fixed.is_some() || self.record_bytes(key_bytes, value_bytes) <= RECORD_BYTES_MAX {
+            ValueForm::InPage(value_bytes)
+        } else {
+            ValueForm::InRun
+        }
+    }
+
+    /// Offset of the value, or of the reference to it, in a slotted record.
     #[inline]
     pub(crate) fn slotted_value_at(&self, key_bytes: usize) -> usize {
         align_up(RECORD_HEADER_BYTES + key_bytes, self.value_align)

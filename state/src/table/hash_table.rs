@@ -1,4 +1,5 @@
-//! Find, insert, replace and remove on bytes: directory above, buckets below.
+//! Directory above, buckets below: finding keys and places for new ones. `records` puts values
+//! there.
 //!
 //! Growth: a bucket that is full is rebuilt if that wins space, else split in two by the next path
 //! bit; one page is allocated and one directory node touched. Where the path bits are used up
@@ -6,23 +7,18 @@
 
 use super::bucket::{self, Bucket, Fit, Spot};
 use super::directory::{self, Parent, Place};
-use super::geometry::{Geometry, RECORD_BYTES_MAX};
+use super::geometry::{Geometry, ValueForm};
 use super::hints::Hints;
 use crate::arena::Arena;
 use crate::catalog::{self, TableIndex};
 use crate::error::StateError;
 use crate::form::TableForm;
-use crate::hash::{KeyGroups, KeyHash, PATH_BITS_END, hash_bytes};
+use crate::hash::{KeyGroups, KeyHash, hash_bytes};
 use crate::identity::TypeIdentity;
-use crate::key::KEY_BYTES_MAX;
 use crate::page::{Page, PageId, PageKind};
 
 /// Hashes prefetched together: their lines fit into the first-level cache beside everything else.
 const PREFETCH_BLOCK: usize = 32;
-
-/// Pages that one insertion can need: a directory page or node page and a sibling for every path
-/// bit left.
-const SPLIT_PAGES_MAX: usize = 2 * PATH_BITS_END as usize;
 
 /// Key groups of a job and the part of them that a shard owns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,82 +150,22 @@ impl HashTable {
         }
     }
 
-    /// Makes a record for a key that is not in the table and hands out its value bytes, zeroed or
-    /// not.
-    ///
-    /// # Errors
-    /// A key or record over the limits, or an exhausted budget; the table's content is unchanged.
-    pub(crate) fn insert<'a>(
-        &self,
-        arena: &'a mut Arena,
-        hash: KeyHash,
-        key: &[u8],
-        value_bytes: usize,
-    ) -> Result<&'a mut [u8], StateError> {
-        self.check_lengths(arena, key, value_bytes)?;
-        let (page, spot) = self.find_spot(arena, hash, key.len(), value_bytes)?;
-        let target = arena.page_mut(page, spot.mask());
-        bucket::insert(target, &self.geometry, &spot, hash, key);
-        self.count(arena, hash, 1);
-        Ok(&mut arena.pages[page.index()].0[spot.value_at()..spot.value_at() + value_bytes])
-    }
-
-    fn check_lengths(
-        &self,
-        arena: &Arena,
-        key: &[u8],
-        value_bytes: usize,
-    ) -> Result<(), StateError> {
-        if key.len() > KEY_BYTES_MAX {
-            return Err(StateError::KeyTooLong {
-                found_bytes: key.len(),
-                max_bytes: KEY_BYTES_MAX,
-            });
-        }
-        let record_bytes = self.geometry.record_bytes(key.len(), value_bytes);
-        if self.geometry.fixed.is_none() && record_bytes > RECORD_BYTES_MAX {
-            return Err(StateError::ValueTooLong {
-                table: self.name(arena),
-                found_bytes: record_bytes,
-                max_bytes: RECORD_BYTES_MAX,
-            });
-        }
-        Ok(())
-    }
-
-    /// Refuses a replacement by a longer value before the old one is removed, unless it is sure to
-    /// succeed.
-    ///
-    /// # Errors
-    /// A record over the limits, or fewer than [`SPLIT_PAGES_MAX`] pages left.
-    pub(crate) fn check_growth(
-        &self,
-        arena: &Arena,
-        key: &[u8],
-        value_bytes: usize,
-    ) -> Result<(), StateError> {
-        self.check_lengths(arena, key, value_bytes)?;
-        if arena.available_pages() < SPLIT_PAGES_MAX {
-            return Err(arena.exhausted());
-        }
-        Ok(())
-    }
-
-    fn find_spot(
+    /// A place for a new record, made by splits where there is none.
+    pub(super) fn find_spot(
         &self,
         arena: &mut Arena,
         hash: KeyHash,
         key_bytes: usize,
-        value_bytes: usize,
+        form: ValueForm,
     ) -> Result<(PageId, Spot), StateError> {
         loop {
             let Some(place) = self.locate(arena, hash) else {
-                self.first_bucket(arena, hash, key_bytes, value_bytes)?;
+                self.first_bucket(arena, hash, key_bytes, form)?;
                 continue;
             };
             let mut page = place.bucket;
             let last = loop {
-                match self.bucket(arena, page).fit(hash, key_bytes, value_bytes) {
+                match self.bucket(arena, page).fit(hash, key_bytes, form) {
                     Fit::Here(spot) => return Ok((page, spot)),
                     Fit::AfterRebuild(groups) => self.rebuild(arena, page, groups),
                     Fit::No => match self.bucket(arena, page).next() {
@@ -241,7 +177,7 @@ impl HashTable {
             if self.bucket(arena, place.bucket).depth() < self.owned.groups.path_bits_max() {
                 self.split(arena, hash, place)?;
             } else {
-                let groups = bucket::groups_for_first(&self.geometry, key_bytes, value_bytes);
+                let groups = bucket::groups_for_first(&self.geometry, key_bytes, form);
                 self.chain(arena, last, groups)?;
             }
         }
@@ -252,9 +188,9 @@ impl HashTable {
         arena: &mut Arena,
         hash: KeyHash,
         key_bytes: usize,
-        value_bytes: usize,
+        form: ValueForm,
     ) -> Result<(), StateError> {
-        let groups = bucket::groups_for_first(&self.geometry, key_bytes, value_bytes);
+        let groups = bucket::groups_for_first(&self.geometry, key_bytes, form);
         let id = self.new_bucket(arena, 0, groups)?;
         directory::set_root(arena, self.roots, self.group(hash), id);
         Ok(())
@@ -286,8 +222,7 @@ impl HashTable {
         bucket::format(&mut rebuilt, &self.geometry, source.depth(), Some(groups));
         bucket::set_next(&mut rebuilt, source.next());
         for slot in source.slots() {
-            let (key, value) = (source.key(slot), source.value(slot));
-            bucket::copy_record(&mut rebuilt, &self.geometry, hash_bytes(key), key, value);
+            bucket::copy_record(&mut rebuilt, source, slot, hash_bytes(source.key(slot)));
         }
         arena.replace(id, &rebuilt);
     }
@@ -322,29 +257,18 @@ impl HashTable {
             bucket::format(half, &self.geometry, depth + 1, Some(groups));
         }
         for slot in source.slots() {
-            let (key, value) = (source.key(slot), source.value(slot));
-            let hash = hash_bytes(key);
+            let hash = hash_bytes(source.key(slot));
             let bit = (self.owned.groups.path_of(hash) >> (63 - depth)) & 1;
             let half = &mut halves[usize::from(bit == 1)];
-            bucket::copy_record(half, &self.geometry, hash, key, value);
+            bucket::copy_record(half, source, slot, hash);
         }
         let [low, high] = halves;
         (low, high)
     }
 
-    /// Removes a record.
-    pub(crate) fn remove(&self, arena: &mut Arena, hash: KeyHash, found: Found) {
-        let page = arena.page_mut(found.page, bucket::remove_mask(found.slot));
-        bucket::remove(page, &self.geometry, found.slot);
-        self.count(arena, hash, -1);
-        if self.bucket(arena, found.page).count() == 0 {
-            self.release_empty(arena, hash, found.page);
-        }
-    }
-
     /// Gives an empty page back where one reference leads to it: an overflow page, or the only
     /// bucket of a group. Buckets below a directory stay; their neighbours' growth will use them.
-    fn release_empty(&self, arena: &mut Arena, hash: KeyHash, empty: PageId) {
+    pub(super) fn release_empty(&self, arena: &mut Arena, hash: KeyHash, empty: PageId) {
         let place = self.locate(arena, hash).expect("the record was found here");
         let next = self.bucket(arena, empty).next();
         if place.bucket != empty {
@@ -360,7 +284,7 @@ impl HashTable {
         }
     }
 
-    fn count(&self, arena: &mut Arena, hash: KeyHash, change: i64) {
+    pub(super) fn count(&self, arena: &mut Arena, hash: KeyHash, change: i64) {
         let group = self.group(hash);
         let count = directory::record_count(arena, self.roots, group);
         let count = count

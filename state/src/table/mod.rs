@@ -6,6 +6,7 @@ mod geometry;
 mod hash_table;
 mod hints;
 mod pages;
+mod records;
 mod scan;
 mod tags;
 mod value_table;

@@ -1,4 +1,4 @@
-//! All pages of a hash table.
+//! All pages of a hash table, and the runs that its records refer to.
 
 use std::collections::BTreeSet;
 
@@ -8,17 +8,25 @@ use crate::arena::Arena;
 use crate::catalog;
 use crate::error::StateError;
 use crate::page::{PageId, PageKind};
+use crate::runs::Run;
+
+/// What belongs to a table.
+#[derive(Default)]
+pub(crate) struct TablePages {
+    /// Roots, directories, nodes, buckets and overflow.
+    pub(crate) pages: BTreeSet<u32>,
+    /// Runs of values.
+    pub(crate) runs: Vec<Run>,
+}
 
 impl HashTable {
-    /// Adds every page of the table to `pages`: roots, directories, nodes, buckets and overflow.
+    /// Every page and run of the table.
     ///
     /// # Errors
     /// [`StateError::Damaged`] at the first reference that leads nowhere.
-    pub(crate) fn collect_pages(
-        &self,
-        arena: &Arena,
-        pages: &mut BTreeSet<u32>,
-    ) -> Result<(), StateError> {
+    pub(crate) fn collect_pages(&self, arena: &Arena) -> Result<TablePages, StateError> {
+        let mut all = TablePages::default();
+        let TablePages { pages, runs } = &mut all;
         for step in 0..self.owned.length.div_ceil(ROOTS_PER_PAGE) {
             pages.insert(checked(arena, self.roots.0 + step, PageKind::Roots)?.0);
         }
@@ -38,11 +46,11 @@ impl HashTable {
                         pages.insert(page.0);
                         Ok(())
                     }
-                    Visited::Bucket { page, .. } => self.collect_chain(arena, page, pages),
+                    Visited::Bucket { page, .. } => self.collect_chain(arena, page, pages, runs),
                 },
             )?;
         }
-        Ok(())
+        Ok(all)
     }
 
     fn collect_chain(
@@ -50,11 +58,16 @@ impl HashTable {
         arena: &Arena,
         first: PageId,
         pages: &mut BTreeSet<u32>,
+        runs: &mut Vec<Run>,
     ) -> Result<(), StateError> {
         let mut next = Some(first);
         // A page that was met before ends the walk: another reference to the same bucket.
         while let Some(page) = next.filter(|page| pages.insert(page.0)) {
-            next = match self.bucket(arena, page).next() {
+            let bucket = self.bucket(arena, page);
+            for reference in bucket.slots().filter_map(|slot| bucket.run_reference(slot)) {
+                runs.push(Run::from_bytes(arena, page, reference)?);
+            }
+            next = match bucket.next() {
                 Some(next) => Some(checked(arena, next.0, PageKind::Bucket)?),
                 None => None,
             };

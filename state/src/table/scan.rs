@@ -1,8 +1,9 @@
 //! Visiting every record of a table, in slices.
 
 use super::directory;
-use super::hash_table::HashTable;
+use super::hash_table::{Found, HashTable};
 use crate::arena::Arena;
+use crate::error::StateError;
 
 /// Where a scan stands: group and path, so it stays valid while buckets split.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -14,13 +15,13 @@ pub struct ScanCursor {
 impl HashTable {
     /// Visits whole buckets from the cursor on until at least `limit` records were visited; true at
     /// the end.
-    pub(crate) fn scan<E>(
+    pub(crate) fn scan(
         &self,
         arena: &Arena,
         cursor: &mut ScanCursor,
         limit: usize,
-        mut visit: impl FnMut(&[u8], &[u8]) -> Result<(), E>,
-    ) -> Result<bool, E> {
+        mut visit: impl FnMut(&[u8], Found) -> Result<(), StateError>,
+    ) -> Result<bool, StateError> {
         let mut visited = 0;
         while cursor.group < self.owned.length {
             if visited >= limit {
@@ -36,7 +37,7 @@ impl HashTable {
             while let Some(id) = page {
                 let bucket = self.bucket(arena, id);
                 for slot in bucket.slots() {
-                    visit(bucket.key(slot), bucket.value(slot))?;
+                    visit(bucket.key(slot), Found { page: id, slot })?;
                     visited += 1;
                 }
                 page = bucket.next();

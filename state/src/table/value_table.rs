@@ -77,8 +77,7 @@ impl<K: Key + ?Sized, V: Value> ValueTable<K, V> {
     /// # Errors
     /// [`StateError::Invalid`] if the stored bytes are no value of this type.
     pub fn get(&self, store: &Store, hash: KeyHash, key: &K) -> Result<Option<V>, StateError> {
-        let bytes = self.bytes(store, hash, key);
-        bytes
+        self.bytes(store, hash, key)?
             .map(|bytes| value::unarchive::<V>(bytes).map_err(|error| self.invalid(store, &error)))
             .transpose()
     }
@@ -96,17 +95,22 @@ impl<K: Key + ?Sized, V: Value> ValueTable<K, V> {
         hash: KeyHash,
         key: &K,
     ) -> Result<Option<&'a V::Archived>, StateError> {
-        let bytes = self.bytes(store, hash, key);
-        bytes
+        self.bytes(store, hash, key)?
             .map(|bytes| value::view::<V>(bytes).map_err(|error| self.invalid(store, &error)))
             .transpose()
     }
 
-    fn bytes<'a>(&self, store: &'a Store, hash: KeyHash, key: &K) -> Option<&'a [u8]> {
+    #[inline]
+    fn bytes<'a>(
+        &self,
+        store: &'a Store,
+        hash: KeyHash,
+        key: &K,
+    ) -> Result<Option<&'a [u8]>, StateError> {
         let arena = store.arena();
-        let found = key.with_bytes(|key| self.table.find(arena, hash, key))?;
-        let range = self.table.bucket(arena, found.page).value_range(found.slot);
-        Some(&arena.page(found.page).0[range])
+        key.with_bytes(|key| self.table.find(arena, hash, key))
+            .map(|found| self.table.value(arena, found))
+            .transpose()
     }
 
     /// Changes the value of a key, starting from `initial` where there is none, and gives what
@@ -141,9 +145,7 @@ impl<K: Key + ?Sized, V: Value> ValueTable<K, V> {
             if value::fixed_bytes::<V>().is_some() {
                 return self.update_in_place(store, found, update);
             }
-            let arena = store.arena();
-            let range = self.table.bucket(arena, found.page).value_range(found.slot);
-            let stored = &arena.page(found.page).0[range];
+            let stored = self.table.value(store.arena(), found)?;
             let mut value =
                 value::unarchive::<V>(stored).map_err(|error| self.invalid(store, &error))?;
             let result = update(&mut value);
@@ -159,24 +161,13 @@ impl<K: Key + ?Sized, V: Value> ValueTable<K, V> {
         found: Found,
         update: impl FnOnce(&mut V) -> T,
     ) -> Result<T, StateError> {
-        let slot = self.value_mut(store, found);
+        let slot = self.table.value_mut(store.arena_mut(), found)?;
         let changed = value::unarchive::<V>(slot).and_then(|mut value| {
             let result = update(&mut value);
-            value::archive(&value, slot)?;
+            value::archive_fixed(&value, slot)?;
             Ok(result)
         });
         changed.map_err(|error| self.invalid(store, &error))
-    }
-
-    /// The bytes of a value of fixed length, marked as changed.
-    #[inline]
-    fn value_mut<'a>(&self, store: &'a mut Store, found: Found) -> &'a mut [u8] {
-        let arena = store.arena_mut();
-        let range = self.table.bucket(arena, found.page).value_range(found.slot);
-        if range.is_empty() {
-            return &mut [];
-        }
-        arena.bytes_mut(found.page, range.start, range.len())
     }
 
     /// Sets the value of a key.
@@ -197,12 +188,15 @@ impl<K: Key + ?Sized, V: Value> ValueTable<K, V> {
     }
 
     /// Removes a key; true if it was there.
-    pub fn remove(&self, store: &mut Store, hash: KeyHash, key: &K) -> bool {
+    ///
+    /// # Errors
+    /// [`StateError::Damaged`] if the record refers to bytes outside the state.
+    pub fn remove(&self, store: &mut Store, hash: KeyHash, key: &K) -> Result<bool, StateError> {
         let found = key.with_bytes(|key| self.table.find(store.arena(), hash, key));
         if let Some(found) = found {
-            self.table.remove(store.arena_mut(), hash, found);
+            self.table.remove(store.arena_mut(), hash, found)?;
         }
-        found.is_some()
+        Ok(found.is_some())
     }
 
     /// Keys in the table.
@@ -232,7 +226,8 @@ impl<K: Key + ?Sized, V: Value> ValueTable<K, V> {
         mut visit: impl FnMut(&K, V),
     ) -> Result<bool, StateError> {
         let arena = store.arena();
-        self.table.scan(arena, cursor, limit, |key, bytes| {
+        self.table.scan(arena, cursor, limit, |key, found| {
+            let bytes = self.table.value(arena, found)?;
             let value =
                 value::unarchive::<V>(bytes).map_err(|error| self.invalid(store, &error))?;
             K::from_bytes(key, |key| visit(key, value)).map_err(|error| StateError::Invalid {
@@ -253,27 +248,18 @@ impl<K: Key + ?Sized, V: Value> ValueTable<K, V> {
         value: &V,
     ) -> Result<(), StateError> {
         if value::fixed_bytes::<V>().is_some() {
-            let archived = value::archive(value, self.value_mut(store, found));
-            return match archived {
-                Ok(_) => Ok(()),
-                Err(error) => Err(self.not_archived(store, &error)),
-            };
+            let slot = self.table.value_mut(store.arena_mut(), found)?;
+            return value::archive_fixed(value, slot)
+                .map_err(|error| self.not_archived(store, &error));
         }
-        let arena = store.arena();
-        let range = self.table.bucket(arena, found.page).value_range(found.slot);
         let bytes = self.archive_aside(store, value)?;
         let (arena, scratch) = store.arena_and_scratch();
-        if bytes == range.len() {
-            arena.write(found.page, range.start, &scratch.0[..bytes]);
-            return Ok(());
-        }
-        self.table.check_growth(arena, key, bytes)?;
-        self.table.remove(arena, hash, found);
-        let slot = self.table.insert(arena, hash, key, bytes)?;
-        slot.copy_from_slice(&scratch.0[..bytes]);
-        Ok(())
+        self.table.check_value(arena, bytes)?;
+        self.table
+            .replace(arena, hash, key, found, scratch.bytes(bytes))
     }
 
+    #[inline]
     fn insert_bytes(
         &self,
         store: &mut Store,
@@ -281,15 +267,39 @@ impl<K: Key + ?Sized, V: Value> ValueTable<K, V> {
         key: &[u8],
         value: &V,
     ) -> Result<(), StateError> {
+        if let Some(bytes) = value::fixed_bytes::<V>() {
+            let slot = self.table.insert(store.arena_mut(), hash, key, bytes)?;
+            return match value::archive_fixed(value, slot) {
+                Ok(()) => Ok(()),
+                Err(error) => Err(self.take_back(store, hash, key, &error)),
+            };
+        }
         let bytes = self.archive_aside(store, value)?;
         let (arena, scratch) = store.arena_and_scratch();
         let slot = self.table.insert(arena, hash, key, bytes)?;
-        slot.copy_from_slice(&scratch.0[..bytes]);
+        slot.copy_from_slice(scratch.bytes(bytes));
         Ok(())
     }
 
+    /// Removes the record that was made for a value whose type then refused to be archived.
+    #[cold]
+    fn take_back(
+        &self,
+        store: &mut Store,
+        hash: KeyHash,
+        key: &[u8],
+        error: &BoxedError,
+    ) -> StateError {
+        if let Some(found) = self.table.find(store.arena(), hash, key)
+            && let Err(error) = self.table.remove(store.arena_mut(), hash, found)
+        {
+            return error;
+        }
+        self.not_archived(store, error)
+    }
+
     fn archive_aside(&self, store: &mut Store, value: &V) -> Result<usize, StateError> {
-        let archived = value::archive(value, &mut store.arena_and_scratch().1.0);
+        let archived = store.arena_and_scratch().1.archive(value);
         archived.map_err(|error| self.not_archived(store, &error))
     }
 

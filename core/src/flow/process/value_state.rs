@@ -107,6 +107,7 @@ impl<K: Key + ?Sized, V: Value> ValueState<K, V> {
     /// # Errors
     /// See [`ValueState`].
     pub fn remove(&self, cx: &mut ProcessContext<'_, K>) -> Result<bool, FlowError> {
-        Ok(self.slot.table().remove(cx.store, cx.hash, cx.key))
+        let removed = self.slot.table().remove(cx.store, cx.hash, cx.key);
+        removed.map_err(|source| self.slot.failure(source))
     }
 }
