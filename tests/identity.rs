@@ -125,13 +125,22 @@ fn state_of_another_type_is_refused() {
 }
 
 #[test]
-fn another_number_of_shards_is_refused() {
+fn another_number_of_key_groups_is_refused() {
     let places = Places::stopped();
-    let error = refused(
-        places.start("lines", 3, "out"),
-        &["2 shards", "has 3", "start with 2 cores"],
-    );
-    assert!(matches!(error, Error::ShardCount { .. }), "{error:?}");
+    let job = places.builder("lines", 2).key_groups(64).build();
+    let (input, output) = (places.path("input.txt"), places.path("out"));
+    let started = job.expect("valid settings").start(move |flow| {
+        flow.source(TextFiles::new([&input]).rounds(50))
+            .key_by(|line| line)
+            .aggregate("count", 0u64, |count, _line| *count += 1)
+            .emit_at_end()
+            .sink(CsvFiles::new(&output));
+    });
+    let error = refused(started, &["128 key groups, this job 64", "key_groups(128)"]);
+    assert!(matches!(error, Error::KeyGroupCount { .. }), "{error:?}");
+    let error = places.builder("lines", 64).key_groups(32).build();
+    let error = error.map(|_| ()).expect_err("more shards than key groups");
+    assert!(matches!(error, Error::Setting { .. }), "{error:?}");
 }
 
 #[test]

@@ -35,7 +35,7 @@ impl From<&Error> for Exit {
             | Error::Setting { .. }
             | Error::OtherJob { .. }
             | Error::OtherFlow { .. }
-            | Error::ShardCount { .. } => Self::BadConfiguration,
+            | Error::KeyGroupCount { .. } => Self::BadConfiguration,
             Error::Format(_) | Error::NoWholeCheckpoint { .. } | Error::FallBack { .. } => {
                 Self::Corrupt
             }

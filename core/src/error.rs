@@ -81,18 +81,18 @@ pub enum Error {
         /// Names of the tables.
         tables: Vec<String>,
     },
-    /// The checkpoint was made by another number of shards.
+    /// The checkpoint has another number of key groups, which is fixed when a job first runs.
     #[error(
-        "checkpoint {checkpoint} was made by {found} shards, this job has {expected}; \
-         start with {found} cores"
+        "checkpoint {checkpoint} has {found} key groups, this job {expected}; \
+         start with JobBuilder::key_groups({found}), which is also the most shards it can have"
     )]
-    ShardCount {
+    KeyGroupCount {
         /// The checkpoint.
         checkpoint: u64,
-        /// Shards of this job.
-        expected: usize,
-        /// Shards in the manifest.
-        found: usize,
+        /// Key groups of this job.
+        expected: u32,
+        /// Key groups in the manifest.
+        found: u32,
     },
     /// There are checkpoints, and none of them is whole.
     #[error(

@@ -285,6 +285,18 @@ impl Arena {
         superblock::push_free(self, id);
     }
 
+    /// Makes every line that is not zero dirty in a page that counts as new.
+    pub(crate) fn dirty_everything(&mut self) {
+        self.forget_dirt();
+        for number in 0..self.page_count() {
+            let id = PageId(number);
+            let lines = self.page(id).0.chunks_exact(LINE_BYTES).enumerate();
+            let used = lines.filter(|(_, line)| line.iter().any(|byte| *byte != 0));
+            let mask = used.fold(1, |mask, (line, _)| mask | 1 << line);
+            self.make_fresh(id, mask);
+        }
+    }
+
     /// Forgets what formatting the arena dirtied: its pages are those of a durable checkpoint.
     pub(crate) fn forget_dirt(&mut self) {
         let live = self.live;

@@ -9,6 +9,9 @@
 //! The crate is deterministic memory: it knows no files, threads or clocks. `DESIGN.md` beside it
 //! holds the invariants and byte formats.
 
+mod adopt;
+#[cfg(test)]
+mod adopt_tests;
 mod arena;
 mod catalog;
 mod drop_table;

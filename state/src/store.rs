@@ -107,6 +107,18 @@ impl Store {
         self.owned
     }
 
+    /// Makes everything dirty, whatever was durable before: the next snapshot is whole by itself.
+    ///
+    /// # Panics
+    /// If a snapshot is in flight.
+    ///
+    /// # Cost
+    /// Reads the whole state; meant for a store that was restored from elsewhere.
+    pub fn dirty_everything(&mut self) {
+        assert!(self.is_idle(), "a snapshot is in flight");
+        self.arena.dirty_everything();
+    }
+
     /// Freezes the epoch: what was changed since the last freeze is now to be captured.
     ///
     /// # Panics

@@ -29,6 +29,8 @@ pub struct WordCount {
     pub gate: Gate,
     /// Shards.
     pub shards: usize,
+    /// Key groups.
+    pub key_groups: u32,
     /// Where checkpoints go.
     pub checkpoints: Arc<dyn Storage>,
     /// Where rows go.
@@ -53,6 +55,7 @@ impl WordCount {
             rounds: 3,
             gate: Gate::open(),
             shards: 1,
+            key_groups: 128,
             checkpoints: Arc::clone(&storage),
             output: storage,
             interval: None,
@@ -112,6 +115,7 @@ impl WordCount {
         };
         let job = Job::builder("word-count")
             .cores(Cores::count(self.shards))
+            .key_groups(self.key_groups)
             .checkpoints(
                 checkpoints
                     .keep(self.keep)

@@ -95,10 +95,9 @@ impl FoldJob {
         let mut index = ChainIndex::new(shard, files.collect());
         for (number, segment) in segments.iter().enumerate() {
             let number = u32::try_from(number).expect("bounded by ChainIndex::new");
-            read_segment(&*self.storage, segment, |offset, frame| {
-                if frame.shard() == shard {
-                    index.add_frame(number, offset, frame);
-                }
+            let wanted = |found| found == shard;
+            read_segment(&*self.storage, segment, wanted, |offset, frame| {
+                index.add_frame(number, offset, frame);
                 Ok(())
             })?;
         }

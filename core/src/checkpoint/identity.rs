@@ -46,17 +46,19 @@ pub(crate) fn check_manifest(
             found: manifest.job_name.clone(),
         });
     }
+    if manifest.key_group_count != identity.key_group_count {
+        return Err(Error::KeyGroupCount {
+            checkpoint: manifest.checkpoint,
+            expected: identity.key_group_count,
+            found: manifest.key_group_count,
+        });
+    }
     let own_operators = flow_fingerprint(&plan.operators);
-    let facts: [(&'static str, u64, u64); 5] = [
+    let facts: [(&'static str, u64, u64); 4] = [
         (
             "operators",
             known_operators(manifest, plan).map_or(own_operators, |_| manifest.job_fingerprint),
             manifest.job_fingerprint,
-        ),
-        (
-            "key group count",
-            u64::from(identity.key_group_count),
-            u64::from(manifest.key_group_count),
         ),
         (
             "hash function",

@@ -52,18 +52,23 @@ impl Ledger {
     /// The directory as recovery found it: `restored` and older manifests that decoded, oldest
     /// first.
     pub(crate) fn recovered(manifests: &[Manifest], restored: &Manifest, keep: usize) -> Self {
-        let kept = manifests
-            .iter()
-            .map(|manifest| Kept {
-                checkpoint: manifest.checkpoint,
-                files: files_of(manifest),
-            })
-            .collect();
         Self {
-            kept,
             images: restored.shards.iter().map(|s| s.image.clone()).collect(),
             segments: restored.segments.clone(),
-            ..Self::new(restored.shards.len(), keep)
+            ..Self::without_base(manifests, restored.shards.len(), keep)
+        }
+    }
+
+    /// A directory whose checkpoints are of no use to the next one, which will hold everything:
+    /// `manifests`, oldest first, stay until they are retired.
+    pub(crate) fn without_base(manifests: &[Manifest], shard_count: usize, keep: usize) -> Self {
+        let kept = manifests.iter().map(|manifest| Kept {
+            checkpoint: manifest.checkpoint,
+            files: files_of(manifest),
+        });
+        Self {
+            kept: kept.collect(),
+            ..Self::new(shard_count, keep)
         }
     }
 

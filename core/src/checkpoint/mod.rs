@@ -11,6 +11,7 @@ mod outlets;
 mod phase;
 mod recovery;
 mod report;
+mod rescale;
 mod restore;
 mod template;
 mod writer;

@@ -16,6 +16,7 @@ use super::ledger::Ledger;
 use super::names;
 use super::outlets::Outlets;
 use super::report::{RecoveryReport, RestoredSplit, SkippedCheckpoint};
+use super::rescale::rescale_shards;
 use super::restore::restore_shards;
 use crate::error::Error;
 use crate::flow::{AssignedSplit, FlowPlan};
@@ -95,7 +96,9 @@ impl Recovered {
                     })
                     .collect(),
             };
-            for (index, split) in splits.into_iter().enumerate() {
+            // What is left to read is dealt out first, so that every shard gets its part of it.
+            let (finished, open): (Vec<_>, Vec<_>) = splits.into_iter().partition(|s| s.finished);
+            for (index, split) in open.into_iter().chain(finished).enumerate() {
                 shards[index % shard_count].push(split);
             }
         }
@@ -146,7 +149,12 @@ pub(crate) fn recover(
     let known = known_operators(&chosen.manifest, plan).unwrap_or(0);
     outlets.recover(checkpoint, known, &chosen.manifest.sinks)?;
     let kept = older_manifests(storage, &checkpoints, &chosen.manifest);
-    let ledger = Ledger::recovered(&kept, &chosen.manifest, identity.keep);
+    let shard_count = chosen.manifest.shards.len();
+    let ledger = if shard_count == configs.len() {
+        Ledger::recovered(&kept, &chosen.manifest, identity.keep)
+    } else {
+        Ledger::without_base(&kept, configs.len(), identity.keep)
+    };
     if chosen.skipped.is_empty() {
         ledger.sweep(storage)?;
     }
@@ -159,6 +167,7 @@ pub(crate) fn recover(
             checkpoint,
             duration: begun.elapsed(),
             state_bytes,
+            shard_count,
             splits: restored_splits(&chosen.manifest),
             skipped: chosen.skipped,
             finished: chosen.manifest.finished && known == plan.operators.len(),
@@ -250,14 +259,11 @@ fn restore(
 ) -> Result<(Manifest, Vec<Store>), Error> {
     let manifest = read_manifest(storage, checkpoint)?;
     check_manifest(storage, &manifest, identity, plan)?;
-    if manifest.shards.len() != configs.len() {
-        return Err(Error::ShardCount {
-            checkpoint,
-            expected: configs.len(),
-            found: manifest.shards.len(),
-        });
-    }
-    let stores = restore_shards(storage, &manifest, configs)?;
+    let stores = if manifest.shards.len() == configs.len() {
+        restore_shards(storage, &manifest, configs)?
+    } else {
+        rescale_shards(storage, &manifest, configs)?
+    };
     Ok((manifest, stores))
 }
 

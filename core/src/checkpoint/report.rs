@@ -57,6 +57,9 @@ pub struct RecoveryReport {
     pub duration: Duration,
     /// Bytes of state that were restored.
     pub state_bytes: u64,
+    /// Shards that made the checkpoint; where this job has another number its key groups were
+    /// spread anew, and the next checkpoint holds all state.
+    pub shard_count: usize,
     /// The splits of all sources: what lies before their positions is in the restored state and is
     /// not read again.
     pub splits: Vec<RestoredSplit>,

@@ -2,8 +2,8 @@
 
 use frazil_io::storage::{ReadAt, Storage};
 use frazil_state::format::{
-    Frame, FrameExpectation, HEADER_BYTES, ImageAddress, ImageEntry, ImageFooter, ImageTable,
-    Manifest, SegmentEntry, frame_length, read_frame,
+    FormatError, Frame, FrameExpectation, HEADER_BYTES, ImageAddress, ImageEntry, ImageFooter,
+    ImageTable, Manifest, SegmentEntry, ShardEntry, frame_length, frame_shard, read_frame,
 };
 use frazil_state::{PAGE_BYTES, Restore, StateError, Store, StoreConfig};
 
@@ -94,13 +94,15 @@ impl VerifiedImage {
     }
 }
 
-/// Hands every frame of a segment to `visit`, with its offset in the file.
+/// Hands the frames of the shards that are `wanted` to `visit`, with their offsets in the file. Of
+/// the others only the headers are read, and nobody vouches for them.
 ///
 /// # Errors
 /// Missing, short or damaged files, and what `visit` returns.
 pub(crate) fn read_segment(
     storage: &dyn Storage,
     segment: &SegmentEntry,
+    wanted: impl Fn(u16) -> bool,
     mut visit: impl FnMut(u64, &Frame<'_>) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let reader = storage.open(&segment.file)?;
@@ -117,6 +119,10 @@ pub(crate) fn read_segment(
         let mut header = [0; HEADER_BYTES];
         reader.read_exact_at(&mut header, offset)?;
         let length = frame_length(&header, &expected)?;
+        if !wanted(frame_shard(&header)) {
+            offset += length as u64;
+            continue;
+        }
         bytes.resize(length, 0);
         reader.read_exact_at(&mut bytes, offset)?;
         let (frame, consumed) = read_frame(&bytes, &expected)?;
@@ -126,13 +132,48 @@ pub(crate) fn read_segment(
     if offset == segment.length_bytes {
         return Ok(());
     }
-    Err(Error::Format(frazil_state::format::FormatError::Corrupt {
+    Err(Error::Format(FormatError::Corrupt {
         file: segment.file.clone(),
         offset,
         what: "end of the last frame",
         expected: segment.length_bytes.to_string(),
         found: offset.to_string(),
     }))
+}
+
+/// Begins the restore of a shard with its base; gives the epoch of the base, 0 without one.
+///
+/// # Errors
+/// Missing, short or damaged files, or state that does not fit.
+pub(crate) fn restore_image(
+    storage: &dyn Storage,
+    entry: &ShardEntry,
+    config: &StoreConfig,
+    shard: usize,
+) -> Result<(Restore, u64), Error> {
+    let refused = |source| Error::State { shard, source };
+    let mut restore = Restore::new(config, entry.page_count).map_err(refused)?;
+    let Some(image) = &entry.image else {
+        return Ok((restore, 0));
+    };
+    let number = u16::try_from(shard).expect("shards are at most 65535");
+    VerifiedImage::open(storage, image, number)?.copy_into(&mut restore, shard)?;
+    Ok((restore, image.epoch))
+}
+
+pub(crate) fn no_such_shard(
+    segment: &SegmentEntry,
+    offset: u64,
+    shard_count: usize,
+    found: usize,
+) -> Error {
+    Error::Format(FormatError::Corrupt {
+        file: segment.file.clone(),
+        offset,
+        what: "shard of a frame",
+        expected: format!("below {shard_count}"),
+        found: found.to_string(),
+    })
 }
 
 /// Restores all shards of a checkpoint.
@@ -146,36 +187,27 @@ pub(crate) fn restore_shards(
 ) -> Result<Vec<Store>, Error> {
     let mut restores = Vec::with_capacity(configs.len());
     for (shard, (config, entry)) in configs.iter().zip(&manifest.shards).enumerate() {
-        let refused = |source| Error::State { shard, source };
-        let mut restore = Restore::new(config, entry.page_count).map_err(refused)?;
-        let mut base_epoch = 0;
-        if let Some(image) = &entry.image {
-            let number = u16::try_from(shard).expect("shards are at most 65535");
-            VerifiedImage::open(storage, image, number)?.copy_into(&mut restore, shard)?;
-            base_epoch = image.epoch;
-        }
-        restores.push((restore, base_epoch));
+        restores.push(restore_image(storage, entry, config, shard)?);
     }
     for segment in &manifest.segments {
-        read_segment(storage, segment, |offset, frame| {
-            let shard = usize::from(frame.shard());
-            let Some((restore, base_epoch)) = restores.get_mut(shard) else {
-                return Err(Error::Format(frazil_state::format::FormatError::Corrupt {
-                    file: segment.file.clone(),
-                    offset,
-                    what: "shard of a frame",
-                    expected: format!("below {}", configs.len()),
-                    found: shard.to_string(),
-                }));
-            };
-            if segment.epoch > *base_epoch {
-                for delta in frame.pages() {
-                    let applied = restore.apply(&delta);
-                    applied.map_err(|source| Error::State { shard, source })?;
+        read_segment(
+            storage,
+            segment,
+            |_| true,
+            |offset, frame| {
+                let shard = usize::from(frame.shard());
+                let Some((restore, base_epoch)) = restores.get_mut(shard) else {
+                    return Err(no_such_shard(segment, offset, configs.len(), shard));
+                };
+                if segment.epoch > *base_epoch {
+                    for delta in frame.pages() {
+                        let applied = restore.apply(&delta);
+                        applied.map_err(|source| Error::State { shard, source })?;
+                    }
                 }
-            }
-            Ok(())
-        })?;
+                Ok(())
+            },
+        )?;
     }
     let finish = |(shard, (restore, _)): (usize, (Restore, u64))| {
         restore

@@ -137,6 +137,13 @@ pub fn frame_length(
     Ok(HEADER_BYTES + body_length(&header)?)
 }
 
+/// Shard that a header announces, for leaving out frames of others; only [`read_frame`] says whether
+/// the header is true.
+#[must_use]
+pub fn frame_shard(header: &[u8; HEADER_BYTES]) -> u16 {
+    u16::from_le_bytes([header[at::SHARD], header[at::SHARD + 1]])
+}
+
 /// Checks the frame at the start of `bytes` and gives it with its length in bytes; what follows it
 /// is left alone.
 ///

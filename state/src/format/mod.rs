@@ -26,7 +26,7 @@ pub use error::FormatError;
 pub use fold::{ChainIndex, FoldPlan};
 pub use frame::{
     Frame, FrameExpectation, FramePages, MAX_FRAME_BODY_BYTES, PAGE_ID_END, PageDelta,
-    frame_length, read_frame,
+    frame_length, frame_shard, read_frame,
 };
 pub use header::{FORMAT_VERSION, HEADER_BYTES};
 pub use image::{ImageAddress, ImageFooter, ImageTable, ImageWriter};

@@ -19,7 +19,7 @@ use crate::arena::Arena;
 use crate::error::StateError;
 use crate::page::{LINE_BYTES, LINES_PER_PAGE, PAGE_BYTES, PageId, PageKind};
 
-const ENTRIES_AT: usize = 64;
+pub(super) const ENTRIES_AT: usize = 64;
 const ROOT_BYTES: usize = 16;
 const ROOT_COUNT_AT: usize = 8;
 /// Roots in a page.
@@ -27,12 +27,12 @@ pub(crate) const ROOTS_PER_PAGE: u32 = 252;
 const _: () = assert!(ENTRIES_AT + ROOTS_PER_PAGE as usize * ROOT_BYTES <= PAGE_BYTES);
 
 const ROOT_DEPTH_AT: usize = 4;
-const DIRECTORY_DEPTH_MAX: u32 = 9;
+pub(super) const DIRECTORY_DEPTH_MAX: u32 = 9;
 const _: () = assert!(ENTRIES_AT + (4 << DIRECTORY_DEPTH_MAX) <= PAGE_BYTES);
 
-const NODE_BITS: u32 = 4;
+pub(super) const NODE_BITS: u32 = 4;
 const NODE_LINES_USED_AT: usize = 4;
-const INDIRECT: u32 = 1 << 31;
+pub(super) const INDIRECT: u32 = 1 << 31;
 
 /// What refers to a bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,9 +135,35 @@ fn top_bits(path: u64, skip: u32, count: u32) -> usize {
 }
 
 #[inline]
-fn node_at(reference: u32) -> (PageId, usize) {
+pub(super) fn node_at(reference: u32) -> (PageId, usize) {
     let address = reference & !INDIRECT;
     (PageId(address >> 6), (address & 63) as usize * LINE_BYTES)
+}
+
+/// A group's root: reference, depth of its directory page, records.
+pub(super) fn root(arena: &Arena, roots_first: PageId, group: u32) -> (u32, u32, u64) {
+    let (page, at) = root_at(roots_first, group);
+    let page = arena.page(page);
+    (
+        page.u32_at(at),
+        page.u32_at(at + ROOT_DEPTH_AT),
+        page.u64_at(at + ROOT_COUNT_AT),
+    )
+}
+
+/// Sets all of a group's root.
+pub(super) fn put_root(
+    arena: &mut Arena,
+    roots_first: PageId,
+    group: u32,
+    (reference, depth, records): (u32, u32, u64),
+) {
+    let (page, at) = root_at(roots_first, group);
+    let root = arena.bytes_mut(page, at, ROOT_BYTES);
+    root[..ROOT_DEPTH_AT].copy_from_slice(&reference.to_le_bytes());
+    root[ROOT_DEPTH_AT..ROOT_COUNT_AT].copy_from_slice(&depth.to_le_bytes());
+    root[ROOT_COUNT_AT..].copy_from_slice(&records.to_le_bytes());
+    arena.raise_directory_version();
 }
 
 /// Makes `bucket` the only bucket of an empty group.
@@ -213,6 +239,19 @@ fn double(arena: &mut Arena, directory: PageId, depth: u32) {
 
 /// A node whose 16 references all lead to `bucket`; the result is a reference to it.
 fn new_node(arena: &mut Arena, bucket: PageId, nodes_page: &mut PageId) -> Result<u32, StateError> {
+    let mut references = [0; LINE_BYTES];
+    for entry in references.chunks_exact_mut(4) {
+        entry.copy_from_slice(&bucket.0.to_le_bytes());
+    }
+    put_node(arena, &references, nodes_page)
+}
+
+/// A node with these references; the result is a reference to it.
+pub(super) fn put_node(
+    arena: &mut Arena,
+    references: &[u8; LINE_BYTES],
+    nodes_page: &mut PageId,
+) -> Result<u32, StateError> {
     let mut used = match *nodes_page {
         PageId::SUPERBLOCK => LINES_PER_PAGE,
         page => arena.page(page).u32_at(NODE_LINES_USED_AT) as usize,
@@ -224,10 +263,7 @@ fn new_node(arena: &mut Arena, bucket: PageId, nodes_page: &mut PageId) -> Resul
     let page = *nodes_page;
     let line = u32::try_from(used).expect("below 64");
     arena.write(page, NODE_LINES_USED_AT, &(line + 1).to_le_bytes());
-    let node = arena.bytes_mut(page, used * LINE_BYTES, LINE_BYTES);
-    for entry in node.chunks_exact_mut(4) {
-        entry.copy_from_slice(&bucket.0.to_le_bytes());
-    }
+    arena.write(page, used * LINE_BYTES, references);
     Ok(INDIRECT | (page.0 << 6) | line)
 }
 

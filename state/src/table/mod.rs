@@ -1,5 +1,6 @@
 //! Hash tables in pages: extendible hashing over slotted buckets.
 
+mod adopt;
 mod bucket;
 mod directory;
 mod geometry;

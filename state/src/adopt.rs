@@ -1,0 +1,74 @@
+//! Taking key groups over from a store of another shard layout.
+//!
+//! A store restored as it was written is the source; any number of new stores take what they own
+//! from it. Pages are copied as they are, with new ids; only references between pages are
+//! rewritten. No key is hashed and no record is looked at, so the cost is that of copying memory.
+//! Everything taken over is dirty: the next snapshot is whole by itself.
+
+use crate::catalog;
+use crate::error::StateError;
+use crate::form::TableForm;
+use crate::store::Store;
+use crate::table::HashTable;
+
+impl Store {
+    /// Takes over the key groups of `source` that this store owns and `source` owns as well, of all
+    /// tables; tables that this store does not have are created.
+    ///
+    /// ```
+    /// use frazil_state::{Store, StoreConfig, ValueTable, hash_key};
+    /// let mut whole = Store::new(&StoreConfig::default())?;
+    /// let table = ValueTable::<u64, u64>::open(&mut whole, "squares")?;
+    /// for key in 0..1000u64 {
+    ///     table.put(&mut whole, hash_key(&key), &key, &(key * key))?;
+    /// }
+    /// let mut count = 0;
+    /// for shard in 0..3 {
+    ///     let config = StoreConfig { shard, shard_count: 3, ..StoreConfig::default() };
+    ///     let mut part = Store::new(&config)?;
+    ///     part.adopt(&whole)?;
+    ///     count += ValueTable::<u64, u64>::open(&mut part, "squares")?.len(&part);
+    /// }
+    /// assert_eq!(count, 1000);
+    /// # Ok::<(), frazil_state::StateError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`StateError::BudgetExhausted`] if the pages do not fit, [`StateError::Damaged`] at the first
+    /// reference of `source` that leads nowhere, [`StateError::TypeChanged`] if the stores disagree
+    /// about a table. After an error this store is of no use.
+    ///
+    /// # Panics
+    /// If the stores count key groups differently, or if this store has records of a group already.
+    ///
+    /// # Cost
+    /// Copies the pages of these groups.
+    pub fn adopt(&mut self, source: &Self) -> Result<(), StateError> {
+        let (own, other) = (self.owned_groups(), source.owned_groups());
+        assert_eq!(own.groups, other.groups, "key groups are fixed for a job");
+        let first = own.first.max(other.first);
+        let end = (own.first + own.length).min(other.first + other.length);
+        for index in catalog::tables(source.arena()) {
+            catalog::check_form(source.arena(), index, TableForm::KEYED_HASH)?;
+            let from = HashTable::open(source.arena(), index, other)?;
+            let table = self.table_like(&from, source)?;
+            table.adopt(self.arena_mut(), &from, source.arena(), first..end)?;
+        }
+        Ok(())
+    }
+
+    /// The table of the same name and types, created if there is none.
+    fn table_like(&mut self, from: &HashTable, source: &Self) -> Result<HashTable, StateError> {
+        let name = from.name(source.arena());
+        let types = from.identity(source.arena());
+        let owned = self.owned_groups();
+        match catalog::find(self.arena(), &name) {
+            Some(index) => {
+                catalog::check_form(self.arena(), index, TableForm::KEYED_HASH)?;
+                types.check(&name, catalog::identity(self.arena(), index))?;
+                HashTable::open(self.arena(), index, owned)
+            }
+            None => HashTable::create(self.arena_mut(), &name, types, &from.geometry, owned),
+        }
+    }
+}
