@@ -9,6 +9,7 @@ use frazil::{
     ChannelSink, Checkpoints, Cores, DriverChoice, Error, Iter, Job, JobHandle, RecoveryReport,
 };
 use frazil_io::storage::MemoryStorage;
+use frazil_state::format::decode;
 use frazil_tests::{Gate, WordCount, committed_rows, input_file, reference_rows, text};
 
 const KEEP: usize = 5;
@@ -69,14 +70,14 @@ fn newest(disk: &MemoryStorage, prefix: &str) -> String {
     files(disk, prefix).pop().expect("there is one")
 }
 
-/// An image exists once its fold has ended, and is in use with the next checkpoint: when the oldest
-/// deltas are gone.
+/// An image exists while its fold still runs; it is in use when the newest manifest names it.
 fn newest_has_image(disk: &MemoryStorage) -> bool {
-    let Some(image) = files(disk, "image-").pop() else {
-        return false;
-    };
-    // Some later, since the fold may have ended between freeze and publish of the next.
-    epoch(&newest(disk, "manifest-")) >= epoch(&image) + 3
+    let name = newest(disk, "manifest-");
+    let file = disk.open(&name).expect("exists");
+    let mut bytes = vec![0; usize::try_from(file.length_bytes()).expect("small")];
+    file.read_exact_at(&mut bytes, 0).expect("reads");
+    let manifest = decode(&name, &bytes).expect("whole");
+    manifest.shards.iter().all(|shard| shard.image.is_some())
 }
 
 fn length(disk: &MemoryStorage, name: &str) -> u64 {

@@ -11,6 +11,7 @@ use crate::catalog;
 use crate::error::StateError;
 use crate::identity::TypeIdentity;
 use crate::page::{LINE_BYTES, Page, PageId, PageKind};
+use crate::runs::{self, Run};
 
 impl HashTable {
     pub(crate) fn identity(&self, arena: &Arena) -> TypeIdentity {
@@ -122,6 +123,24 @@ impl Copy<'_> {
         directory::put_node(self.arena, &references, &mut self.nodes)
     }
 
+    /// Copies the runs that the records of a bucket refer to, and rewrites the references in its
+    /// copy.
+    fn runs(&mut self, source: PageId, copy: &mut Page) -> Result<(), StateError> {
+        let bucket = self.table.bucket(self.from, source);
+        for slot in bucket.slots() {
+            let Some(reference) = bucket.run_reference(slot) else {
+                continue;
+            };
+            let run = Run::from_bytes(self.from, source, reference)?;
+            let bytes = runs::bytes(self.from, run);
+            let copied = runs::allocate(self.arena, bytes.len())?;
+            runs::bytes_mut(self.arena, copied).copy_from_slice(bytes);
+            let (_, range) = bucket.stored(slot);
+            copy.put(range.start, &copied.to_bytes());
+        }
+        Ok(())
+    }
+
     /// Copies a bucket and its overflow pages.
     fn chain(&mut self, first: u32) -> Result<u32, StateError> {
         let mut copied_first = None;
@@ -132,6 +151,7 @@ impl Copy<'_> {
             next = self.table.bucket(self.from, source).next().map(|id| id.0);
             let mut page = *self.from.page(source);
             bucket::set_next(&mut page, None);
+            self.runs(source, &mut page)?;
             let id = self.arena.allocate(PageKind::Bucket)?;
             self.arena.replace(id, &page);
             if let Some(before) = before {
