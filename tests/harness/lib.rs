@@ -7,6 +7,7 @@ mod keyed_states;
 mod mortal_storage;
 mod steps;
 mod two_exchanges;
+mod watched;
 mod word_count;
 
 pub use committed::{assert_nothing_early, committed_rows};
@@ -15,4 +16,5 @@ pub use keyed_states::KeyedStates;
 pub use mortal_storage::MortalStorage;
 pub use steps::{Step, run_through};
 pub use two_exchanges::TwoExchanges;
+pub use watched::{OnAppend, WatchedStorage};
 pub use word_count::{WordCount, input_file, reference_rows, text};

@@ -39,6 +39,8 @@ pub struct WordCount {
     pub interval: Option<Duration>,
     /// Checkpoints to keep.
     pub keep: usize,
+    /// Most bytes a second for checkpoints.
+    pub max_write_bytes_per_second: Option<u64>,
     /// What drives the shards.
     pub driver: DriverChoice,
     /// Sizes of rings and pools.
@@ -60,6 +62,7 @@ impl WordCount {
             output: storage,
             interval: None,
             keep: 3,
+            max_write_bytes_per_second: None,
             driver: DriverChoice::Thread,
             tuning: Tuning {
                 staging: StagingSize {
@@ -112,6 +115,10 @@ impl WordCount {
         let checkpoints = match self.interval {
             Some(interval) => Checkpoints::every(interval),
             None => Checkpoints::manual(),
+        };
+        let checkpoints = match self.max_write_bytes_per_second {
+            Some(bytes) => checkpoints.max_write_bytes_per_second(bytes),
+            None => checkpoints,
         };
         let job = Job::builder("word-count")
             .cores(Cores::count(self.shards))

@@ -6,6 +6,7 @@ use frazil_io::IoError;
 use frazil_io::storage::{Segment, Storage};
 use frazil_state::format::{Chunk, FrameAddress, SegmentEntry};
 
+use super::budget::WriteBudget;
 use super::names;
 use crate::shard::SnapshotReport;
 
@@ -42,13 +43,15 @@ impl Assembly {
         self.kept = true;
     }
 
-    /// Seals a chunk and appends it. `expected_bytes` is reserved with the first one.
+    /// Seals a chunk and appends it within the write budget. `expected_bytes` is reserved with the
+    /// first one.
     ///
     /// # Errors
-    /// The storage's.
+    /// The storage's: the segment may hold a part of the frame and must go.
     pub(crate) fn append(
         &mut self,
         storage: &dyn Storage,
+        budget: &WriteBudget,
         shard: usize,
         chunk: &mut Chunk,
         expected_bytes: u64,
@@ -61,12 +64,13 @@ impl Assembly {
                 self.segment.insert(storage.create(&name, expected_bytes)?)
             }
         };
-        segment.append(chunk.seal(FrameAddress {
+        let frame = chunk.seal(FrameAddress {
             file_id: names::delta_id(self.epoch),
             epoch: self.epoch,
             frame_index: self.frame_count,
             shard: u16::try_from(shard).expect("shards are at most 65535"),
-        }))?;
+        });
+        budget.append_delta(&mut **segment, frame)?;
         self.frame_count += 1;
         Ok(())
     }

@@ -12,6 +12,7 @@ use frazil_state::format::{
     ChainIndex, FoldPlan, ImageAddress, ImageEntry, ImageWriter, SegmentEntry,
 };
 
+use super::budget::WriteBudget;
 use super::names;
 use super::restore::{VerifiedImage, read_segment};
 use crate::error::Error;
@@ -22,6 +23,7 @@ const APPEND_PAGES: usize = 256;
 /// What to fold: all shards at one epoch.
 pub(crate) struct FoldJob {
     pub(crate) storage: Arc<dyn Storage>,
+    pub(crate) budget: Arc<WriteBudget>,
     /// Epoch of the last segment.
     pub(crate) epoch: u64,
     /// Per shard: base and page count at that epoch.
@@ -33,7 +35,7 @@ impl FoldJob {
     /// Writes and syncs the new images.
     ///
     /// # Errors
-    /// Damage in the files read, or a failed write; files already written are removed as far as
+    /// Damage in the files read, a failed write, or the end of the job; files already written are removed as far as
     /// that is possible.
     pub(crate) fn run(&self) -> Result<Vec<ImageEntry>, Error> {
         let mut images = Vec::new();
@@ -126,12 +128,12 @@ impl FoldJob {
             image.push_page(&page);
             block.extend_from_slice(&page);
             if block.len() == APPEND_PAGES * PAGE_BYTES {
-                file.append(&block)?;
+                self.budget.append_fold(&mut *file, &block)?;
                 block.clear();
             }
         }
         block.extend_from_slice(&image.finish());
-        file.append(&block)?;
+        self.budget.append_fold(&mut *file, &block)?;
         Ok(file.sync()?)
     }
 }

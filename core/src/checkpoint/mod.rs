@@ -2,6 +2,7 @@
 //! back.
 
 mod assembly;
+mod budget;
 mod coordinator;
 mod fold;
 mod identity;
@@ -18,6 +19,7 @@ mod writer;
 
 pub use report::{CheckpointReport, RecoveryReport, RestoredSplit, SkippedCheckpoint};
 
+pub(crate) use budget::{RATE_MIN, WriteBudget};
 pub(crate) use coordinator::{Coordinator, CoordinatorParts, Notice, Timing};
 pub(crate) use fold::FoldJob;
 pub(crate) use identity::{JobIdentity, flow_fingerprint};

@@ -16,6 +16,7 @@ use frazil_io::storage::Storage;
 use frazil_state::format::{Chunk, ImageEntry, encode};
 
 use super::assembly::Assembly;
+use super::budget::WriteBudget;
 use super::coordinator::Notice;
 use super::fold::FoldJob;
 use super::ledger::Ledger;
@@ -54,6 +55,7 @@ pub(crate) struct WriterParts {
     pub(crate) links: Vec<ShardLink>,
     pub(crate) outlets: Outlets,
     pub(crate) ledger: Ledger,
+    pub(crate) budget: Arc<WriteBudget>,
     pub(crate) template: ManifestTemplate,
     pub(crate) control: Arc<JobControl>,
     pub(crate) commands: Receiver<WriterCommand>,
@@ -114,7 +116,7 @@ impl Writer {
             match self.parts.commands.recv_timeout(pause) {
                 Ok(command) => self.obey(command),
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => self.exiting = true,
+                Err(RecvTimeoutError::Disconnected) => self.exit(),
             }
         }
         Ok(())
@@ -133,8 +135,14 @@ impl Writer {
                 }
             }
             WriterCommand::Folded(result) => self.folded(*result),
-            WriterCommand::Exit => self.exiting = true,
+            WriterCommand::Exit => self.exit(),
         }
+    }
+
+    /// A fold under way would keep the job waiting for an image that no manifest names yet.
+    fn exit(&mut self) {
+        self.exiting = true;
+        self.parts.budget.close();
     }
 
     /// Obeys commands until the `Begin` of an epoch that a shard's message names. It is in the
@@ -143,7 +151,7 @@ impl Writer {
         while self.begun < epoch && !self.exiting {
             match self.parts.commands.recv() {
                 Ok(command) => self.obey(command),
-                Err(_) => self.exiting = true,
+                Err(_) => self.exit(),
             }
         }
     }
@@ -228,9 +236,13 @@ impl Writer {
         let expected_bytes = self.last_delta_bytes + self.last_delta_bytes / 4;
         let assembly = self.assembly.as_mut().filter(|a| a.epoch == epoch);
         let written = match (assembly, &self.parts.storage) {
-            (Some(assembly), Some(storage)) => {
-                assembly.append(&**storage, shard, &mut chunk, expected_bytes)
-            }
+            (Some(assembly), Some(storage)) => assembly.append(
+                &**storage,
+                &self.parts.budget,
+                shard,
+                &mut chunk,
+                expected_bytes,
+            ),
             // Of a dropped checkpoint.
             _ => Ok(()),
         };
@@ -385,6 +397,7 @@ impl Writer {
         let images = self.parts.ledger.images().iter().cloned();
         let job = FoldJob {
             storage,
+            budget: Arc::clone(&self.parts.budget),
             epoch: assembly.epoch,
             shards: images.zip(page_counts).collect(),
             segments: self.parts.ledger.segments().to_vec(),

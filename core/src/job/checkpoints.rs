@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use frazil_io::storage::{FileStorage, Storage};
 
-use crate::checkpoint::Timing;
+use crate::checkpoint::{RATE_MIN, Timing, WriteBudget};
 use crate::error::Error;
 
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -27,6 +27,7 @@ pub struct Checkpoints {
     interval: Option<Duration>,
     timeout: Duration,
     pub(crate) keep: usize,
+    max_write_bytes_per_second: Option<u64>,
     place: Place,
 }
 
@@ -45,6 +46,7 @@ impl Checkpoints {
             interval: None,
             timeout: TIMEOUT,
             keep: KEEP,
+            max_write_bytes_per_second: None,
             place: Place::Nowhere,
         }
     }
@@ -95,6 +97,22 @@ impl Checkpoints {
         self
     }
 
+    /// Most bytes a second that checkpoints and the folding of their deltas may write together;
+    /// unlimited by default. Held within 5 % over any second. Checkpoints come first; folding gets
+    /// what they leave, at least a quarter.
+    ///
+    /// A job that changes more than this between two checkpoints makes them late, and drops some
+    /// when its staging memory is full.
+    #[must_use]
+    pub fn max_write_bytes_per_second(mut self, bytes: u64) -> Self {
+        self.max_write_bytes_per_second = Some(bytes);
+        self
+    }
+
+    pub(crate) fn budget(&self) -> WriteBudget {
+        WriteBudget::new(self.max_write_bytes_per_second)
+    }
+
     pub(crate) fn timing(&self) -> Timing {
         Timing {
             interval: self.interval,
@@ -121,6 +139,17 @@ impl Checkpoints {
         };
         if self.keep == 0 {
             return refuse("Checkpoints::keep", "at least 1", "0".to_owned());
+        }
+        if let Some(rate) = self
+            .max_write_bytes_per_second
+            .filter(|rate| *rate < RATE_MIN)
+        {
+            let expected = format!("at least {RATE_MIN}");
+            return refuse(
+                "Checkpoints::max_write_bytes_per_second",
+                &expected,
+                rate.to_string(),
+            );
         }
         if self.timeout.is_zero() {
             return refuse("Checkpoints::timeout", "more than 0", "0".to_owned());

@@ -244,6 +244,7 @@ impl Helpers {
             links,
             outlets: prepared.outlets,
             ledger: prepared.recovered.ledger,
+            budget: Arc::new(job.checkpoints.budget()),
             control: Arc::clone(&common.control),
             commands: inbox,
             notices: common.notices.clone(),

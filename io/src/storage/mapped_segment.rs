@@ -24,11 +24,12 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 
+use memmap2::{MmapMut, MmapOptions};
+
 use super::Segment;
 use super::allocation::{Allocation, WINDOW_BYTES};
 use super::poison::Poison;
 use crate::IoError;
-use memmap2::{MmapMut, MmapOptions};
 
 /// Bytes mapped at a time.
 const WINDOW_LENGTH: usize = 4 << 20;
