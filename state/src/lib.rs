@@ -36,6 +36,8 @@ mod staging;
 mod store;
 mod superblock;
 mod table;
+#[cfg(test)]
+mod table_model_tests;
 mod value;
 mod verify;
 
@@ -48,6 +50,8 @@ pub use identity::TypeIdentity;
 pub use key::{KEY_BYTES_MAX, Key, KeyBuffer, KeyError};
 pub use page::{LINE_BYTES, LINES_PER_PAGE, PAGE_BYTES};
 pub use restore::Restore;
+pub use rkyv::munge::munge;
+pub use rkyv::seal::Seal;
 pub use snapshot::CaptureStatus;
 pub use staging::StagingSize;
 pub use store::{Store, StoreConfig};

@@ -3,10 +3,12 @@
 use std::mem::MaybeUninit;
 
 use rkyv::api::low::{
-    LowDeserializer, LowSerializer, LowValidator, access, deserialize, to_bytes_in_with_alloc,
+    LowDeserializer, LowSerializer, LowValidator, access, access_mut, deserialize,
+    to_bytes_in_with_alloc,
 };
 use rkyv::bytecheck::CheckBytes;
 use rkyv::rancor::BoxedError;
+use rkyv::seal::Seal;
 use rkyv::ser::allocator::SubAllocator;
 use rkyv::ser::{Positional, Writer};
 use rkyv::{Archive, Deserialize, Portable, Serialize};
@@ -70,8 +72,12 @@ impl Writer<BoxedError> for ArchiveSlot<'_> {
 /// Length of every archive of `V` where it is the same for all values, else `None`.
 ///
 /// A resolver of size zero carries no position of out-of-line data, so there is none.
-pub(crate) fn fixed_bytes<V: Value>() -> Option<usize> {
-    (size_of::<V::Resolver>() == 0).then_some(size_of::<V::Archived>())
+pub(crate) const fn fixed_bytes<V: Value>() -> Option<usize> {
+    if size_of::<V::Resolver>() == 0 {
+        Some(size_of::<V::Archived>())
+    } else {
+        None
+    }
 }
 
 /// Alignment that a slot for `V` needs; archives of out-of-line data may need more than their root.
@@ -114,6 +120,12 @@ pub(crate) fn archive<V: Value>(
 #[inline]
 pub(crate) fn view<V: Value>(bytes: &[u8]) -> Result<&V::Archived, BoxedError> {
     access::<V::Archived, BoxedError>(bytes)
+}
+
+/// Checked view of archived bytes, to be changed in place.
+#[inline]
+pub(crate) fn view_mut<V: Value>(bytes: &mut [u8]) -> Result<Seal<'_, V::Archived>, BoxedError> {
+    access_mut::<V::Archived, BoxedError>(bytes)
 }
 
 /// The value that archived bytes stand for.

@@ -66,7 +66,7 @@ impl Store {
             for group in 0..table.owned.length {
                 reached.group(&table, group)?;
             }
-            reached.nodes.clear();
+            reached.nodes_end(&table)?;
             reached.roots(&table)?;
         }
         let expected = runs::used_page_count(arena);
@@ -203,6 +203,29 @@ impl Reached<'_> {
             for page in Run::from_bytes(self.arena, id, reference)?.pages() {
                 self.once(page, "run of a value")?;
                 self.run_pages += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// All nodes of a table were visited: each of its node pages says how many it holds.
+    fn nodes_end(&mut self, table: &HashTable) -> Result<(), StateError> {
+        let arena = self.arena;
+        let current = catalog::nodes_page(arena, table.index);
+        if current != PageId::SUPERBLOCK && !self.nodes.contains_key(&current.0) {
+            let found = "none of the table's".to_owned();
+            return Err(damaged(
+                current,
+                "page for new nodes",
+                "one with nodes",
+                found,
+            ));
+        }
+        for (page, nodes) in self.nodes.drain() {
+            let expected = table::node_count(arena, PageId(page));
+            if nodes.len() != expected as usize {
+                let (expected, found) = (expected.to_string(), nodes.len().to_string());
+                return Err(damaged(PageId(page), "nodes in a page", &expected, found));
             }
         }
         Ok(())

@@ -6,6 +6,7 @@ use std::ops::Range;
 use super::bucket;
 use super::directory::{self, DIRECTORY_DEPTH_MAX, ENTRIES_AT, INDIRECT, NODE_BITS};
 use super::hash_table::HashTable;
+use super::nodes;
 use crate::arena::Arena;
 use crate::catalog;
 use crate::error::StateError;
@@ -120,7 +121,7 @@ impl Copy<'_> {
         }
         let mut references: [u8; LINE_BYTES] = self.from.page(page).array_at(at);
         self.references(&mut references, resolved + NODE_BITS)?;
-        directory::put_node(self.arena, &references, &mut self.nodes)
+        nodes::put(self.arena, &references, &mut self.nodes)
     }
 
     /// Copies the runs that the records of a bucket refer to, and rewrites the references in its

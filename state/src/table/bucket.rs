@@ -20,6 +20,7 @@ use std::ops::Range;
 
 use super::geometry::{BUCKET_HEADER_BYTES, GROUP_SLOTS, Geometry, RECORD_HEADER_BYTES, ValueForm};
 use super::tags;
+use crate::arena::Arena;
 use crate::hash::KeyHash;
 use crate::page::{PAGE_BYTES, Page, PageId, PageKind, line_mask};
 use crate::runs::RUN_REFERENCE_BYTES;
@@ -231,8 +232,34 @@ impl<'a> Bucket<'a> {
 
     /// All slots that hold records, rising.
     pub(crate) fn slots(self) -> impl Iterator<Item = usize> {
-        (0..self.groups() * GROUP_SLOTS)
-            .filter(move |slot| tags::is_record(self.page.u8_at(BUCKET_HEADER_BYTES + slot)))
+        (0..self.groups() * GROUP_SLOTS).filter(move |slot| self.holds_record(*slot))
+    }
+
+    /// Whether a slot holds a record.
+    #[inline]
+    pub(crate) fn holds_record(&self, slot: usize) -> bool {
+        tags::is_record(self.page.u8_at(BUCKET_HEADER_BYTES + slot))
+    }
+
+    /// Bytes of the records in the heap.
+    fn live_bytes(&self) -> usize {
+        PAGE_BYTES - self.heap_start() - self.garbage_bytes()
+    }
+
+    /// True if at most a quarter is in use, so that a look at the sibling is worth while.
+    pub(crate) fn is_sparse(&self) -> bool {
+        let sparse = self.count() * 4 <= self.capacity();
+        sparse && (self.geometry.fixed.is_some() || self.live_bytes() * 4 <= PAGE_BYTES)
+    }
+
+    /// Whether the records of both buckets fill at most half a page, so that they do not split
+    /// again soon.
+    pub(crate) fn fits_with(&self, other: Self) -> bool {
+        let count = self.count() + other.count();
+        match &self.geometry.fixed {
+            Some(fixed) => count * 2 <= fixed.capacity,
+            None => (self.live_bytes() + other.live_bytes()) * 2 <= PAGE_BYTES,
+        }
     }
 
     /// Whether a record fits, and where.
@@ -295,8 +322,7 @@ impl<'a> Bucket<'a> {
     }
 
     fn fit_after_rebuild(&self, record_bytes: usize) -> Fit {
-        let live_bytes = PAGE_BYTES - self.heap_start() - self.garbage_bytes();
-        let heap_bytes = live_bytes + record_bytes;
+        let heap_bytes = self.live_bytes() + record_bytes;
         let groups = groups_for(self.count() + 1, heap_bytes);
         let gain = self.garbage_bytes() + (self.deleted_count() * REBUILD_GAIN_BYTES / GROUP_SLOTS);
         let wins = gain >= REBUILD_GAIN_BYTES || groups != self.groups();
@@ -347,7 +373,7 @@ fn groups_for(count: usize, heap_bytes: usize) -> usize {
 /// Formats a bucket page; `groups` is taken from the geometry where that is fixed.
 pub(crate) fn format(page: &mut Page, geometry: &Geometry, depth: u32, groups: Option<usize>) {
     page.0[0] = PageKind::Bucket as u8;
-    page.0[DEPTH_AT] = u8::try_from(depth).expect("path bits are at most 40");
+    set_depth(page, depth);
     let groups = match &geometry.fixed {
         Some(fixed) => {
             let tags_end = BUCKET_HEADER_BYTES + fixed.groups * GROUP_SLOTS;
@@ -367,12 +393,36 @@ pub(crate) fn groups_for_first(geometry: &Geometry, key_bytes: usize, form: Valu
 
 /// Tag groups for one half of a bucket that splits.
 pub(crate) fn groups_for_half(bucket: Bucket<'_>) -> usize {
-    let live_bytes = PAGE_BYTES - bucket.heap_start() - bucket.garbage_bytes();
+    let live_bytes = bucket.live_bytes();
     // All records may land in one half, which must hold them beside its arrays; the present number
     // of groups does.
     let groups_max =
         (PAGE_BYTES - BUCKET_HEADER_BYTES - live_bytes) / (GROUP_SLOTS * (1 + OFFSET_BYTES));
     groups_for(bucket.count(), live_bytes).min(groups_max)
+}
+
+/// Tag groups for the records of two buckets that [`Bucket::fits_with`] each other.
+pub(crate) fn groups_for_both(a: Bucket<'_>, b: Bucket<'_>) -> usize {
+    groups_for(a.count() + b.count(), a.live_bytes() + b.live_bytes())
+}
+
+/// Lines that [`set_depth`] and [`set_next`] write.
+pub(crate) const HEADER_MASK: u64 = 1;
+
+/// Sets how many path bits lead to a bucket; the caller has marked [`HEADER_MASK`].
+pub(crate) fn set_depth(page: &mut Page, depth: u32) {
+    page.0[DEPTH_AT] = u8::try_from(depth).expect("path bits are at most 40");
+}
+
+/// Removes all records of a bucket page and its link to the next.
+pub(crate) fn clear(arena: &mut Arena, id: PageId, geometry: &Geometry) {
+    let page = arena.page(id);
+    let bucket = Bucket { page, geometry };
+    let (depth, groups) = (bucket.depth(), bucket.groups());
+    let tags_end = BUCKET_HEADER_BYTES + groups * GROUP_SLOTS;
+    let page = arena.page_mut(id, line_mask(0, tags_end));
+    page.0[..tags_end].fill(0);
+    format(page, geometry, depth, Some(groups));
 }
 
 /// Writes everything of a record but its value; the caller has marked `spot.mask()`.

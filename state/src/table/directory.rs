@@ -12,12 +12,15 @@
 //! |---|---|---|---|
 //! | roots | 64 | 16 each | roots of [`ROOTS_PER_PAGE`] groups; a table's pages are consecutive |
 //! | directory | 64 | 4 each | references |
-//! | nodes | 4 | 4 | lines in use, line 0 included |
+//! | nodes | 4 | 4 | lines ever used, line 0 included |
+//! | nodes | 8 | 4 | first free line, 0 = none; a free line begins with the next one's number |
+//! | nodes | 12 | 4 | free lines |
 //! | nodes | 64 | 64 each | nodes |
 
+use super::nodes;
 use crate::arena::Arena;
 use crate::error::StateError;
-use crate::page::{LINE_BYTES, LINES_PER_PAGE, PAGE_BYTES, PageId, PageKind};
+use crate::page::{LINE_BYTES, PAGE_BYTES, PageId, PageKind};
 
 pub(super) const ENTRIES_AT: usize = 64;
 const ROOT_BYTES: usize = 16;
@@ -26,12 +29,11 @@ const ROOT_COUNT_AT: usize = 8;
 pub(crate) const ROOTS_PER_PAGE: u32 = 252;
 const _: () = assert!(ENTRIES_AT + ROOTS_PER_PAGE as usize * ROOT_BYTES <= PAGE_BYTES);
 
-const ROOT_DEPTH_AT: usize = 4;
+pub(super) const ROOT_DEPTH_AT: usize = 4;
 pub(super) const DIRECTORY_DEPTH_MAX: u32 = 9;
 const _: () = assert!(ENTRIES_AT + (4 << DIRECTORY_DEPTH_MAX) <= PAGE_BYTES);
 
 pub(super) const NODE_BITS: u32 = 4;
-const NODE_LINES_USED_AT: usize = 4;
 pub(super) const INDIRECT: u32 = 1 << 31;
 
 /// What refers to a bucket.
@@ -52,6 +54,17 @@ pub(crate) struct Place {
     pub(crate) parent: Parent,
     /// Path bits that the parent resolves, counted from the path's top; 0 for a root.
     pub(crate) resolved: u32,
+}
+
+impl Place {
+    /// Where the parent's references stand (page, offset), and how many path bits lead to it.
+    pub(super) fn entries(&self) -> (PageId, usize, u32) {
+        match self.parent {
+            Parent::Root => unreachable!("a root resolves no bits"),
+            Parent::Directory(page) => (page, ENTRIES_AT, 0),
+            Parent::Node { page, at, base } => (page, at, base),
+        }
+    }
 }
 
 /// Place of the root of a table's group: page and offset.
@@ -130,7 +143,7 @@ pub(crate) fn locate(arena: &Arena, roots_first: PageId, group: u32, path: u64) 
     clippy::cast_possible_truncation,
     reason = "at most nine bits are left"
 )]
-fn top_bits(path: u64, skip: u32, count: u32) -> usize {
+pub(super) fn top_bits(path: u64, skip: u32, count: u32) -> usize {
     ((path << skip) >> (64 - count)) as usize
 }
 
@@ -209,12 +222,12 @@ pub(crate) fn deepen(
         }
         Parent::Directory(directory) => {
             let at = ENTRIES_AT + 4 * top_bits(path, 0, place.resolved);
-            let node = new_node(arena, place.bucket, nodes_page)?;
+            let node = nodes::allocate(arena, place.bucket, nodes_page)?;
             arena.write(directory, at, &node.to_le_bytes());
         }
         Parent::Node { page, at, base } => {
             let entry = at + 4 * top_bits(path, base, NODE_BITS);
-            let node = new_node(arena, place.bucket, nodes_page)?;
+            let node = nodes::allocate(arena, place.bucket, nodes_page)?;
             arena.write(page, entry, &node.to_le_bytes());
         }
     }
@@ -237,36 +250,6 @@ fn double(arena: &mut Arena, directory: PageId, depth: u32) {
     }
 }
 
-/// A node whose 16 references all lead to `bucket`; the result is a reference to it.
-fn new_node(arena: &mut Arena, bucket: PageId, nodes_page: &mut PageId) -> Result<u32, StateError> {
-    let mut references = [0; LINE_BYTES];
-    for entry in references.chunks_exact_mut(4) {
-        entry.copy_from_slice(&bucket.0.to_le_bytes());
-    }
-    put_node(arena, &references, nodes_page)
-}
-
-/// A node with these references; the result is a reference to it.
-pub(super) fn put_node(
-    arena: &mut Arena,
-    references: &[u8; LINE_BYTES],
-    nodes_page: &mut PageId,
-) -> Result<u32, StateError> {
-    let mut used = match *nodes_page {
-        PageId::SUPERBLOCK => LINES_PER_PAGE,
-        page => arena.page(page).u32_at(NODE_LINES_USED_AT) as usize,
-    };
-    if used == LINES_PER_PAGE {
-        *nodes_page = arena.allocate(PageKind::Nodes)?;
-        used = 1;
-    }
-    let page = *nodes_page;
-    let line = u32::try_from(used).expect("below 64");
-    arena.write(page, NODE_LINES_USED_AT, &(line + 1).to_le_bytes());
-    arena.write(page, used * LINE_BYTES, references);
-    Ok(INDIRECT | (page.0 << 6) | line)
-}
-
 /// Points the upper half of a bucket's references to `sibling`: those whose bit number `depth` of
 /// the path is set. `place` is the bucket's place and resolves more than `depth` bits.
 pub(crate) fn split_references(
@@ -276,11 +259,7 @@ pub(crate) fn split_references(
     depth: u32,
     sibling: PageId,
 ) {
-    let (page, at, base) = match place.parent {
-        Parent::Root => unreachable!("a root resolves no bits"),
-        Parent::Directory(page) => (page, ENTRIES_AT, 0),
-        Parent::Node { page, at, base } => (page, at, base),
-    };
+    let (page, at, base) = place.entries();
     debug_assert!(base <= depth && depth < place.resolved);
     let bits = place.resolved - base;
     let below = place.resolved - depth - 1;

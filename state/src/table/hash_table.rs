@@ -6,7 +6,7 @@
 //! (equal hashes), overflow pages chain.
 
 use super::bucket::{self, Bucket, Fit, Spot};
-use super::directory::{self, Parent, Place};
+use super::directory::{self, Place};
 use super::geometry::{Geometry, ValueForm};
 use super::hints::Hints;
 use crate::arena::Arena;
@@ -31,7 +31,7 @@ pub(crate) struct OwnedGroups {
 /// A table's place and shape, decoded from its descriptor.
 #[derive(Debug)]
 pub(crate) struct HashTable {
-    pub(super) index: TableIndex,
+    pub(crate) index: TableIndex,
     pub(crate) roots: PageId,
     pub(crate) owned: OwnedGroups,
     pub(crate) geometry: Geometry,
@@ -95,7 +95,7 @@ impl HashTable {
 
     /// Group of a key, relative to the shard's first.
     #[inline]
-    fn group(&self, hash: KeyHash) -> u32 {
+    pub(super) fn group(&self, hash: KeyHash) -> u32 {
         let group = self.owned.groups.group_of(hash);
         debug_assert!(
             group >= self.owned.first && group < self.owned.first + self.owned.length,
@@ -264,24 +264,6 @@ impl HashTable {
         }
         let [low, high] = halves;
         (low, high)
-    }
-
-    /// Gives an empty page back where one reference leads to it: an overflow page, or the only
-    /// bucket of a group. Buckets below a directory stay; their neighbours' growth will use them.
-    pub(super) fn release_empty(&self, arena: &mut Arena, hash: KeyHash, empty: PageId) {
-        let place = self.locate(arena, hash).expect("the record was found here");
-        let next = self.bucket(arena, empty).next();
-        if place.bucket != empty {
-            let mut before = place.bucket;
-            while let Some(page) = self.bucket(arena, before).next().filter(|p| *p != empty) {
-                before = page;
-            }
-            bucket::set_next(arena.page_mut(before, 1), next);
-            arena.free(empty);
-        } else if place.parent == Parent::Root && next.is_none() {
-            directory::set_root(arena, self.roots, self.group(hash), PageId::SUPERBLOCK);
-            arena.free(empty);
-        }
     }
 
     pub(super) fn count(&self, arena: &mut Arena, hash: KeyHash, change: i64) {

@@ -3,19 +3,24 @@
 mod adopt;
 mod bucket;
 mod directory;
+mod directory_shrink;
 mod geometry;
 mod hash_table;
 mod hints;
+mod nodes;
 mod pages;
 mod records;
 mod scan;
+mod shrink;
 mod tags;
 mod value_table;
+mod value_whole;
 
 pub(crate) use directory::{
     Visited, check_group, checked, record_count, root_at, roots_page_count,
 };
 pub(crate) use geometry::Geometry;
 pub(crate) use hash_table::{HashTable, OwnedGroups};
+pub(crate) use nodes::node_count;
 pub use scan::ScanCursor;
 pub use value_table::ValueTable;

@@ -4,6 +4,7 @@
 use super::bucket::{self, Spot};
 use super::geometry::ValueForm;
 use super::hash_table::{Found, HashTable};
+use super::shrink::Spotted;
 use crate::arena::Arena;
 use crate::error::StateError;
 use crate::hash::{KeyHash, PATH_BITS_END};
@@ -244,8 +245,12 @@ impl HashTable {
         let page = arena.page_mut(found.page, bucket::remove_mask(found.slot));
         bucket::remove(page, &self.geometry, found.slot);
         self.count(arena, hash, -1);
-        if self.bucket(arena, found.page).count() == 0 {
-            self.release_empty(arena, hash, found.page);
+        if self.bucket(arena, found.page).is_sparse() {
+            let at = Spotted {
+                group: self.group(hash),
+                path: self.owned.groups.path_of(hash),
+            };
+            self.shrink(arena, at, found.page);
         }
         Ok(())
     }

@@ -4,8 +4,10 @@ use super::directory;
 use super::hash_table::{Found, HashTable};
 use crate::arena::Arena;
 use crate::error::StateError;
+use crate::hash::hash_bytes;
 
-/// Where a scan stands: group and path, so it stays valid while buckets split.
+/// Where a scan stands: group and path, so it stays valid while buckets split and are
+/// joined.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ScanCursor {
     group: u32,
@@ -33,10 +35,15 @@ impl HashTable {
                 continue;
             };
             let depth = self.bucket(arena, place.bucket).depth();
+            // Siblings that were joined since the first of them was visited: only the rest is due.
+            let is_joined = cursor.begins_inside(depth);
             let mut page = Some(place.bucket);
             while let Some(id) = page {
                 let bucket = self.bucket(arena, id);
                 for slot in bucket.slots() {
+                    if is_joined && self.path(bucket.key(slot)) < cursor.path {
+                        continue;
+                    }
                     visit(bucket.key(slot), Found { page: id, slot })?;
                     visited += 1;
                 }
@@ -46,6 +53,10 @@ impl HashTable {
         }
         Ok(true)
     }
+
+    fn path(&self, key: &[u8]) -> u64 {
+        self.owned.groups.path_of(hash_bytes(key))
+    }
 }
 
 impl ScanCursor {
@@ -54,6 +65,11 @@ impl ScanCursor {
             group: self.group + 1,
             path: 0,
         }
+    }
+
+    /// True if the bucket of `depth` path bits holds paths before the cursor.
+    fn begins_inside(self, depth: u32) -> bool {
+        depth < 64 && self.path << depth != 0
     }
 
     /// Behind all paths that share the first `depth` bits.

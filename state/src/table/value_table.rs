@@ -3,10 +3,10 @@
 use std::marker::PhantomData;
 
 use rkyv::rancor::BoxedError;
+use rkyv::seal::Seal;
 
-use super::geometry::Geometry;
+use super::geometry::{Geometry, RECORD_BYTES_MAX};
 use super::hash_table::{Found, HashTable};
-use super::scan::ScanCursor;
 use crate::catalog;
 use crate::error::StateError;
 use crate::form::TableForm;
@@ -30,7 +30,7 @@ use crate::value::{self, Value};
 /// ```
 #[derive(Debug)]
 pub struct ValueTable<K: ?Sized, V> {
-    table: HashTable,
+    pub(super) table: HashTable,
     key: PhantomData<fn(&K)>,
     value: PhantomData<V>,
 }
@@ -62,6 +62,13 @@ impl<K: Key + ?Sized, V: Value> ValueTable<K, V> {
             value: PhantomData,
         })
     }
+
+    /// Values of one length that lie beside their keys are written straight over the old ones. Others
+    /// are archived aside, so that in a run only the lines that differ become dirty.
+    const FITS_ITS_SLOT: bool = match value::fixed_bytes::<V>() {
+        Some(bytes) => bytes <= RECORD_BYTES_MAX,
+        None => false,
+    };
 
     /// Loads the cache lines that accesses to these keys will read.
     ///
@@ -142,7 +149,7 @@ impl<K: Key + ?Sized, V: Value> ValueTable<K, V> {
                 self.insert_bytes(store, hash, key, &value)?;
                 return Ok(result);
             };
-            if value::fixed_bytes::<V>().is_some() {
+            if Self::FITS_ITS_SLOT {
                 return self.update_in_place(store, found, update);
             }
             let stored = self.table.value(store.arena(), found)?;
@@ -168,6 +175,76 @@ impl<K: Key + ?Sized, V: Value> ValueTable<K, V> {
             Ok(result)
         });
         changed.map_err(|error| self.invalid(store, &error))
+    }
+
+    /// The archived value of a key, which becomes `initial` where there is none.
+    ///
+    /// # Errors
+    /// As [`ValueTable::update`].
+    pub fn get_or_insert<'a>(
+        &self,
+        store: &'a mut Store,
+        hash: KeyHash,
+        key: &K,
+        initial: &V,
+    ) -> Result<&'a V::Archived, StateError> {
+        let found = self.find_or_insert(store, hash, key, initial)?;
+        let bytes = self.table.value(store.arena(), found)?;
+        value::view::<V>(bytes).map_err(|error| self.invalid(store, &error))
+    }
+
+    /// Changes the archived value of a key in place, starting from `initial` where there is none,
+    /// and gives what `update` returned. Fields are reached through the seal: by assignment where
+    /// the archived type is plain, by `munge!` in a derived one. What cannot be changed without a
+    /// new archive (the length of a text) has no safe way through it.
+    ///
+    /// ```
+    /// use frazil_state::{Store, StoreConfig, ValueTable, hash_key};
+    /// let mut store = Store::new(&StoreConfig::default())?;
+    /// let sums = ValueTable::<str, [u64; 16]>::open(&mut store, "sums")?;
+    /// sums.update_archived(&mut store, hash_key("ice"), "ice", &[0; 16], |mut sums| {
+    ///     sums[3] += 1;
+    /// })?;
+    /// assert_eq!(sums.get(&store, hash_key("ice"), "ice")?.map(|sums| sums[3]), Some(1));
+    /// # Ok::<(), frazil_state::StateError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`ValueTable::update`].
+    ///
+    /// # Cost
+    /// Copies and allocates nothing. All lines of the value become dirty.
+    pub fn update_archived<T>(
+        &self,
+        store: &mut Store,
+        hash: KeyHash,
+        key: &K,
+        initial: &V,
+        update: impl FnOnce(Seal<'_, V::Archived>) -> T,
+    ) -> Result<T, StateError> {
+        let found = self.find_or_insert(store, hash, key, initial)?;
+        let bytes = self.table.value_mut(store.arena_mut(), found)?;
+        match value::view_mut::<V>(bytes) {
+            Ok(sealed) => Ok(update(sealed)),
+            Err(error) => Err(self.invalid(store, &error)),
+        }
+    }
+
+    fn find_or_insert(
+        &self,
+        store: &mut Store,
+        hash: KeyHash,
+        key: &K,
+        initial: &V,
+    ) -> Result<Found, StateError> {
+        key.with_bytes(|key| {
+            if let Some(found) = self.table.find(store.arena(), hash, key) {
+                return Ok(found);
+            }
+            self.insert_bytes(store, hash, key, initial)?;
+            let found = self.table.find(store.arena(), hash, key);
+            Ok(found.expect("the record was just made"))
+        })
     }
 
     /// Sets the value of a key.
@@ -199,43 +276,22 @@ impl<K: Key + ?Sized, V: Value> ValueTable<K, V> {
         Ok(found.is_some())
     }
 
-    /// Keys in the table.
-    #[must_use]
-    pub fn len(&self, store: &Store) -> u64 {
-        self.table.record_count(store.arena())
-    }
-
-    /// True if the table has no keys.
-    #[must_use]
-    pub fn is_empty(&self, store: &Store) -> bool {
-        self.len(store) == 0
-    }
-
-    /// Visits keys and values from the cursor on, at least `limit` of them if so many are left;
-    /// true at the end.
-    ///
-    /// Every key that is in the table during the whole scan is visited once.
+    /// Removes a key and gives the value that it had.
     ///
     /// # Errors
-    /// [`StateError::Invalid`] if stored bytes are no key or value of these types.
-    pub fn scan(
-        &self,
-        store: &Store,
-        cursor: &mut ScanCursor,
-        limit: usize,
-        mut visit: impl FnMut(&K, V),
-    ) -> Result<bool, StateError> {
-        let arena = store.arena();
-        self.table.scan(arena, cursor, limit, |key, found| {
-            let bytes = self.table.value(arena, found)?;
-            let value =
-                value::unarchive::<V>(bytes).map_err(|error| self.invalid(store, &error))?;
-            K::from_bytes(key, |key| visit(key, value)).map_err(|error| StateError::Invalid {
-                table: self.table.name(arena),
-                what: "key",
-                reason: error.to_string(),
-            })
-        })
+    /// [`StateError::Invalid`] if the stored bytes are no value of this type; then it stays.
+    pub fn take(&self, store: &mut Store, hash: KeyHash, key: &K) -> Result<Option<V>, StateError> {
+        let value = self.get(store, hash, key)?;
+        if value.is_some() {
+            self.remove(store, hash, key)?;
+        }
+        Ok(value)
+    }
+
+    /// True if the table has a value for a key.
+    #[must_use]
+    pub fn contains(&self, store: &Store, hash: KeyHash, key: &K) -> bool {
+        key.with_bytes(|key| self.table.find(store.arena(), hash, key).is_some())
     }
 
     #[inline]
@@ -247,7 +303,7 @@ impl<K: Key + ?Sized, V: Value> ValueTable<K, V> {
         found: Found,
         value: &V,
     ) -> Result<(), StateError> {
-        if value::fixed_bytes::<V>().is_some() {
+        if Self::FITS_ITS_SLOT {
             let slot = self.table.value_mut(store.arena_mut(), found)?;
             return value::archive_fixed(value, slot)
                 .map_err(|error| self.not_archived(store, &error));
@@ -312,7 +368,7 @@ impl<K: Key + ?Sized, V: Value> ValueTable<K, V> {
     }
 
     #[cold]
-    fn invalid(&self, store: &Store, error: &BoxedError) -> StateError {
+    pub(super) fn invalid(&self, store: &Store, error: &BoxedError) -> StateError {
         StateError::Invalid {
             table: self.table.name(store.arena()),
             what: "value",
