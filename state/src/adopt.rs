@@ -5,11 +5,12 @@
 //! rewritten. No key is hashed and no record is looked at, so the cost is that of copying memory.
 //! Everything taken over is dirty: the next snapshot is whole by itself.
 
-use crate::catalog;
+use crate::catalog::{self, NewTable, TableIndex};
 use crate::error::StateError;
-use crate::form::TableForm;
+use crate::form::TableKind;
 use crate::store::Store;
-use crate::table::HashTable;
+use crate::table::{self, HashTable};
+use crate::tree::OrderedTable;
 
 impl Store {
     /// Takes over the key groups of `source` that this store owns and `source` owns as well, of all
@@ -49,26 +50,43 @@ impl Store {
         let first = own.first.max(other.first);
         let end = (own.first + own.length).min(other.first + other.length);
         for index in catalog::tables(source.arena()) {
-            catalog::check_form(source.arena(), index, TableForm::KEYED_HASH)?;
-            let from = HashTable::open(source.arena(), index, other)?;
-            let table = self.table_like(&from, source)?;
-            table.adopt(self.arena_mut(), &from, source.arena(), first..end)?;
+            let own_index = self.table_like(index, source)?;
+            match catalog::form(source.arena(), index)?.kind {
+                TableKind::Hash => {
+                    let from = HashTable::open(source.arena(), index, other)?;
+                    let table = HashTable::open(self.arena(), own_index, own)?;
+                    table.adopt(self.arena_mut(), &from, source.arena(), first..end)?;
+                }
+                TableKind::Ordered => {
+                    let from = OrderedTable::open(source.arena(), index, other)?;
+                    let table = OrderedTable::open(self.arena(), own_index, own)?;
+                    table.adopt(self.arena_mut(), &from, source.arena(), first..end)?;
+                }
+            }
         }
         Ok(())
     }
 
-    /// The table of the same name and types, created if there is none.
-    fn table_like(&mut self, from: &HashTable, source: &Self) -> Result<HashTable, StateError> {
-        let name = from.name(source.arena());
-        let types = from.identity(source.arena());
-        let owned = self.owned_groups();
-        match catalog::find(self.arena(), &name) {
-            Some(index) => {
-                catalog::check_form(self.arena(), index, TableForm::KEYED_HASH)?;
-                types.check(&name, catalog::identity(self.arena(), index))?;
-                HashTable::open(self.arena(), index, owned)
-            }
-            None => HashTable::create(self.arena_mut(), &name, types, &from.geometry, owned),
+    /// The table of the same name, form and types, created if there is none.
+    fn table_like(&mut self, index: TableIndex, source: &Self) -> Result<TableIndex, StateError> {
+        let from = source.arena();
+        let name = catalog::name(from, index);
+        let form = catalog::form(from, index)?;
+        let types = catalog::identity(from, index);
+        if let Some(own) = catalog::find(self.arena(), &name) {
+            catalog::check_form(self.arena(), own, form)?;
+            types.check(&name, catalog::identity(self.arena(), own))?;
+            return Ok(own);
         }
+        let new = NewTable {
+            name: &name,
+            form,
+            identity: types,
+            geometry: &catalog::geometry(from, index)?,
+            user_key: Some(catalog::user_key(from, index)),
+        };
+        let groups = self.owned_groups().in_scope(form.scope).length;
+        let roots = table::roots_page_count(groups);
+        catalog::add(self.arena_mut(), &new, roots)
     }
 }

@@ -7,8 +7,8 @@ use proptest::prelude::*;
 
 use crate::format::{FrameAddress, FrameExpectation, read_frame};
 use crate::{
-    CaptureStatus, DumpRecord, KeyGroups, Restore, StagingSize, Store, StoreConfig, ValueTable,
-    hash_key,
+    CaptureStatus, DumpRecord, KeyGroups, MapTable, Restore, StagingSize, Store, StoreConfig,
+    ValueTable, hash_key,
 };
 
 const GROUPS: u32 = 64;
@@ -32,7 +32,7 @@ fn stores(shard_count: usize) -> Vec<Store> {
         .collect()
 }
 
-/// Three tables of different shapes; `numbers` become records of all of them.
+/// Four tables of different shapes; `numbers` become records of all of them.
 fn fill(stores: &mut [Store], numbers: &[u32]) {
     let (groups, shard_count) = (KeyGroups::new(GROUPS), stores.len());
     for store in &mut *stores {
@@ -44,12 +44,16 @@ fn fill(stores: &mut [Store], numbers: &[u32]) {
         let text = "t".repeat((number % 997) as usize * if number % 29 == 0 { 20 } else { 1 });
         let (by_number, by_word) = (hash_key(number), hash_key(&word));
         let store = &mut stores[groups.shard_of(by_number, shard_count)];
-        let (fixed, _, texts) = open(store);
+        let (fixed, _, texts, maps) = open(store);
         let value = [u64::from(*number); 7];
         fixed.put(store, by_number, number, &value).expect("fits");
         texts.put(store, by_number, number, &text).expect("fits");
+        for map_key in [&word, "a", "b"] {
+            maps.put(store, by_number, number, map_key, &text)
+                .expect("fits");
+        }
         let store = &mut stores[groups.shard_of(by_word, shard_count)];
-        let (_, words, _) = open(store);
+        let (_, words, ..) = open(store);
         let count = u64::from(*number);
         words.put(store, by_word, &word, &count).expect("fits");
     }
@@ -59,6 +63,7 @@ type Tables = (
     ValueTable<u32, [u64; 7]>,
     ValueTable<String, u64>,
     ValueTable<u32, String>,
+    MapTable<u32, str, String>,
 );
 
 fn open(store: &mut Store) -> Tables {
@@ -66,6 +71,7 @@ fn open(store: &mut Store) -> Tables {
         ValueTable::open(store, "fixed").expect("opens"),
         ValueTable::open(store, "words").expect("opens"),
         ValueTable::open(store, "texts").expect("opens"),
+        MapTable::open(store, "maps").expect("opens"),
     )
 }
 

@@ -12,7 +12,9 @@
 //! | 90 | 2 | value bytes, `ffff` = variable |
 //! | 92 | 2 | value alignment |
 //! | 94 | 1 | kind: 0 = hash table, 1 = ordered table |
-//! | 95 | 1 | scope: 0 = keyed, 1 = operator list (split), 2 = operator list (union), 3 = broadcast |
+//! | 95 | 1 | scope: 0 = keyed, 1 = list (split), 2 = list (union), 3 = broadcast |
+//! | 96 | 2 | ordered and keyed: where the user key begins in an entry's key |
+//! | 98 | 2 | and its bytes there, `ffff` = variable, escaped and ended as in `key` |
 
 use crate::arena::Arena;
 use crate::error::StateError;
@@ -32,7 +34,28 @@ const KEY_BYTES_AT: usize = 88;
 const VALUE_BYTES_AT: usize = 90;
 const VALUE_ALIGN_AT: usize = 92;
 const FORM_AT: usize = 94;
+const USER_KEY_AT: usize = 96;
+const USER_KEY_BYTES_AT: usize = 98;
 const VARIABLE: u16 = u16::MAX;
+
+/// Where the key that is hashed stands in an entry's key: the rest orders the entries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct UserKeyPlace {
+    pub(crate) at: usize,
+    /// `None` = variable: escaped and ended like a part of a tuple.
+    pub(crate) bytes: Option<usize>,
+}
+
+/// What a table is created with.
+#[derive(Clone, Copy)]
+pub(crate) struct NewTable<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) form: TableForm,
+    pub(crate) identity: TypeIdentity,
+    pub(crate) geometry: &'a Geometry,
+    /// Of keyed ordered tables.
+    pub(crate) user_key: Option<UserKeyPlace>,
+}
 
 /// Number of a table in its shard's catalog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,15 +90,13 @@ pub(crate) fn name(arena: &Arena, table: TableIndex) -> String {
     String::from_utf8_lossy(name_bytes(arena, table)).into_owned()
 }
 
-/// Adds a table whose roots are already allocated.
+/// Adds a table and allocates its roots.
 pub(crate) fn add(
     arena: &mut Arena,
-    name: &str,
-    form: TableForm,
-    identity: TypeIdentity,
-    geometry: &Geometry,
+    new: &NewTable<'_>,
     roots_page_count: usize,
 ) -> Result<TableIndex, StateError> {
+    let NewTable { name, geometry, .. } = *new;
     let refuse = |reason: String| StateError::Table {
         table: name.to_owned(),
         reason,
@@ -99,6 +120,7 @@ pub(crate) fn add(
     let mut put = |at: usize, bytes: &[u8]| {
         descriptor[at..at + bytes.len()].copy_from_slice(bytes);
     };
+    let identity = new.identity;
     put(NAME_AT, name.as_bytes());
     put(KEY_FINGERPRINT_AT, &identity.key_fingerprint.to_le_bytes());
     put(
@@ -108,9 +130,12 @@ pub(crate) fn add(
     put(ROOTS_AT, &roots.0.to_le_bytes());
     put(KEY_BYTES_AT, &length_field(geometry.key_bytes));
     put(VALUE_BYTES_AT, &length_field(geometry.value_bytes));
-    let align = u16::try_from(geometry.value_align).expect("at most 16");
-    put(VALUE_ALIGN_AT, &align.to_le_bytes());
-    put(FORM_AT, &form.to_bytes());
+    put(VALUE_ALIGN_AT, &length_field(Some(geometry.value_align)));
+    put(FORM_AT, &new.form.to_bytes());
+    if let Some(user_key) = new.user_key {
+        put(USER_KEY_AT, &length_field(Some(user_key.at)));
+        put(USER_KEY_BYTES_AT, &length_field(user_key.bytes));
+    }
     let count = u32::try_from(count.max(table.0 + 1)).expect("at most TABLES_MAX");
     superblock::put_u32(arena, TABLE_COUNT_AT, count);
     Ok(table)
@@ -176,10 +201,7 @@ pub(crate) fn check_form(
 /// The geometry that the table was created with.
 pub(crate) fn geometry(arena: &Arena, table: TableIndex) -> Result<Geometry, StateError> {
     let page = arena.page(PageId::SUPERBLOCK);
-    let length = |at: usize| {
-        let length = page.u16_at(table.at() + at);
-        (length != VARIABLE).then_some(usize::from(length))
-    };
+    let length = |at: usize| length_at(arena, table, at);
     let align = usize::from(page.u16_at(table.at() + VALUE_ALIGN_AT));
     if !align.is_power_of_two() || align > 16 {
         return Err(StateError::Damaged {
@@ -194,6 +216,19 @@ pub(crate) fn geometry(arena: &Arena, table: TableIndex) -> Result<Geometry, Sta
         length(VALUE_BYTES_AT),
         align,
     ))
+}
+
+fn length_at(arena: &Arena, table: TableIndex, at: usize) -> Option<usize> {
+    let length = arena.page(PageId::SUPERBLOCK).u16_at(table.at() + at);
+    (length != VARIABLE).then_some(usize::from(length))
+}
+
+/// Where the user key stands in the entries of a keyed ordered table.
+pub(crate) fn user_key(arena: &Arena, table: TableIndex) -> UserKeyPlace {
+    UserKeyPlace {
+        at: length_at(arena, table, USER_KEY_AT).unwrap_or(0),
+        bytes: length_at(arena, table, USER_KEY_BYTES_AT),
+    }
 }
 
 pub(crate) fn roots(arena: &Arena, table: TableIndex) -> PageId {

@@ -2,11 +2,13 @@
 
 use crate::catalog;
 use crate::error::StateError;
+use crate::form::TableKind;
 use crate::identity::TypeIdentity;
 use crate::page::PageId;
 use crate::runs;
 use crate::store::Store;
 use crate::table::HashTable;
+use crate::tree::OrderedTable;
 
 impl Store {
     /// Names of all tables.
@@ -42,8 +44,11 @@ impl Store {
         let Some(index) = catalog::find(self.arena(), name) else {
             return Ok(false);
         };
-        let table = HashTable::open(self.arena(), index, self.owned_groups())?;
-        let all = table.collect_pages(self.arena())?;
+        let (arena, owned) = (self.arena(), self.owned_groups());
+        let all = match catalog::form(arena, index)?.kind {
+            TableKind::Hash => HashTable::open(arena, index, owned)?.collect_pages(arena)?,
+            TableKind::Ordered => OrderedTable::open(arena, index, owned)?.collect_pages(arena)?,
+        };
         catalog::remove(self.arena_mut(), index);
         // From the end, so that the free list hands out low pages first.
         for run in all.runs {
@@ -59,7 +64,7 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{StoreConfig, ValueTable, hash_key};
+    use crate::{MapTable, StoreConfig, ValueTable, hash_key};
 
     fn fill(store: &mut Store, name: &str, keys: u64) {
         let table = ValueTable::<u64, [u64; 7]>::open(store, name).expect("opens");
@@ -106,5 +111,21 @@ mod tests {
         assert_eq!(store.table_names(), ["first", "fourth", "third"]);
         assert!(store.page_count() <= page_count + 8, "pages were reused");
         assert_eq!(kept.len(&store), 1);
+    }
+
+    #[test]
+    fn a_dropped_ordered_table_leaves_its_pages_to_the_next() {
+        let mut store = Store::new(&StoreConfig::default()).expect("reserved");
+        let used = store.used_bytes();
+        let table = MapTable::<u64, u64, String>::open(&mut store, "map").expect("opens");
+        for number in 0..20_000 {
+            let (key, map_key, value) = (number % 7, number, number.to_string());
+            table
+                .put(&mut store, hash_key(&key), &key, &map_key, &value)
+                .expect("within the budget");
+        }
+        assert_eq!(store.drop_table("map").ok(), Some(true));
+        store.verify().expect("sound");
+        assert_eq!(store.used_bytes(), used);
     }
 }

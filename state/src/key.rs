@@ -166,22 +166,47 @@ const fn sum_fixed(parts: &[Option<usize>]) -> Option<usize> {
 
 /// Appends what fits: a key that reaches the buffer's end is over the limit and refused by every
 /// table.
-fn push_cut(bytes: &[u8], buffer: &mut KeyBuffer) {
+pub(crate) fn push_cut(bytes: &[u8], buffer: &mut KeyBuffer) {
     let room = buffer.remaining_capacity().min(bytes.len());
-    buffer.extend(bytes[..room].iter().copied());
+    let fits = buffer.try_extend_from_slice(&bytes[..room]);
+    debug_assert!(fits.is_ok(), "cut to the room");
 }
 
-fn push_part<K: Key>(bytes: &[u8], buffer: &mut KeyBuffer) {
+/// Appends the bytes of one part of a tuple that is not its last.
+pub(crate) fn push_part<K: Key + ?Sized>(bytes: &[u8], buffer: &mut KeyBuffer) {
     if K::FIXED_BYTES.is_some() {
         return push_cut(bytes, buffer);
     }
-    for byte in bytes {
-        push_cut(&[*byte], buffer);
-        if *byte == 0 {
-            push_cut(&[ESCAPE], buffer);
-        }
+    let mut pieces = bytes.split(|byte| *byte == 0);
+    push_cut(pieces.next().unwrap_or(&[]), buffer);
+    for piece in pieces {
+        push_cut(&[0, ESCAPE], buffer);
+        push_cut(piece, buffer);
     }
     push_cut(&[0, 0], buffer);
+}
+
+/// Cuts the first part off the bytes of a tuple: its own bytes, and what follows. `fixed_bytes` is
+/// the part's length where that is the same for all.
+pub(crate) fn first_part(bytes: &[u8], fixed_bytes: Option<usize>) -> Option<(KeyBuffer, &[u8])> {
+    let mut part = KeyBuffer::new();
+    if let Some(fixed_bytes) = fixed_bytes {
+        let (own, rest) = bytes.split_at_checked(fixed_bytes)?;
+        push_cut(own, &mut part);
+        return Some((part, rest));
+    }
+    let mut rest = bytes;
+    loop {
+        let end = rest.iter().position(|byte| *byte == 0)?;
+        push_cut(&rest[..end], &mut part);
+        let mark = *rest.get(end + 1)?;
+        rest = &rest[end + 2..];
+        match mark {
+            0 => return Some((part, rest)),
+            ESCAPE => push_cut(&[0], &mut part),
+            _ => return None,
+        }
+    }
 }
 
 fn take_part<K: Key + Clone>(rest: &mut &[u8]) -> Result<K, KeyError> {
@@ -189,28 +214,8 @@ fn take_part<K: Key + Clone>(rest: &mut &[u8]) -> Result<K, KeyError> {
         expected: "one more part of a tuple",
         found_bytes: rest.len(),
     };
-    if let Some(bytes) = K::FIXED_BYTES {
-        let (part, after) = rest.split_at_checked(bytes).ok_or(short)?;
-        *rest = after;
-        return K::from_bytes(part, K::clone);
-    }
-    let mut part = KeyBuffer::new();
-    let mut at = 0;
-    loop {
-        match (rest.get(at), rest.get(at + 1)) {
-            (Some(0), Some(0)) => break,
-            (Some(0), Some(&ESCAPE)) => {
-                push_cut(&[0], &mut part);
-                at += 2;
-            }
-            (Some(&byte), _) if byte != 0 => {
-                push_cut(&[byte], &mut part);
-                at += 1;
-            }
-            _ => return Err(short),
-        }
-    }
-    *rest = &rest[at + 2..];
+    let (part, after) = first_part(rest, K::FIXED_BYTES).ok_or(short)?;
+    *rest = after;
     K::from_bytes(&part, K::clone)
 }
 

@@ -14,6 +14,8 @@ mod adopt;
 mod adopt_tests;
 mod arena;
 mod catalog;
+#[cfg(test)]
+mod checkpointed;
 mod drop_table;
 mod dump;
 mod error;
@@ -38,6 +40,7 @@ mod superblock;
 mod table;
 #[cfg(test)]
 mod table_model_tests;
+mod tree;
 mod value;
 mod verify;
 
@@ -56,4 +59,5 @@ pub use snapshot::CaptureStatus;
 pub use staging::StagingSize;
 pub use store::{Store, StoreConfig};
 pub use table::{ScanCursor, ValueTable};
+pub use tree::{ListTable, MapTable, OrderedCursor};
 pub use value::Value;

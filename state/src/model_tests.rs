@@ -1,18 +1,14 @@
 //! Random histories of a store against a plain map, with snapshots taken, declined, aborted and
 //! restored in between.
-//!
-//! The story: whatever is written while a snapshot is captured, the frames of the snapshot hold the
-//! state at its freeze, neither older nor newer; and whatever was aborted is in the next snapshot.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use crate::format::{FrameAddress, FrameExpectation, read_frame};
+use crate::checkpointed::{Checkpointed, SnapshotStep, snapshot_step};
 use crate::page::PageId;
 use crate::{
-    CaptureStatus, Key, KeyGroups, PAGE_BYTES, Restore, StagingSize, Store, StoreConfig, Value,
-    ValueTable, hash_key,
+    CaptureStatus, Key, KeyGroups, StagingSize, Store, StoreConfig, Value, ValueTable, hash_key,
 };
 
 #[derive(Clone, Debug)]
@@ -22,11 +18,7 @@ pub(crate) enum Step {
     Remove(u16),
     PutRange(u16, u16),
     RemoveRange(u16, u16),
-    Freeze,
-    Capture(u16),
-    Durable,
-    Abort,
-    Merge(u8),
+    Snapshot(SnapshotStep),
 }
 
 pub(crate) fn step() -> impl Strategy<Value = Step> {
@@ -36,11 +28,7 @@ pub(crate) fn step() -> impl Strategy<Value = Step> {
         4 => (0..600u16).prop_map(Step::Remove),
         2 => (0..600u16, 1..300u16).prop_map(|(from, count)| Step::PutRange(from, count)),
         1 => (0..600u16, 1..300u16).prop_map(|(from, count)| Step::RemoveRange(from, count)),
-        3 => Just(Step::Freeze),
-        6 => (0..20_000u16).prop_map(Step::Capture),
-        3 => Just(Step::Durable),
-        1 => Just(Step::Abort),
-        2 => (1..50u8).prop_map(Step::Merge),
+        15 => snapshot_step().prop_map(Step::Snapshot),
     ]
 }
 
@@ -168,65 +156,36 @@ impl Shape for Arrays {
 
 pub(crate) type Model<S> = BTreeMap<u16, <S as Shape>::Value>;
 
-/// A store, its model, and the chain of durable frames.
+/// A store with one table, and its model.
 pub(crate) struct World<S: Shape> {
-    config: StoreConfig,
-    pub(crate) store: Store,
+    pub(crate) checkpointed: Checkpointed<Model<S>>,
     pub(crate) table: ValueTable<S::Key, S::Value>,
     pub(crate) model: Model<S>,
-    /// Page count and model at the freeze in flight, and its frames so far.
-    frozen: Option<(u32, Model<S>)>,
-    frames: Vec<Vec<u8>>,
-    chain: Vec<Vec<Vec<u8>>>,
-    bytes: ExactBytes,
-}
-
-/// Full copies of all pages: at the last durable checkpoint and at the freeze in flight.
-#[derive(Default)]
-struct ExactBytes {
-    durable: Vec<[u8; PAGE_BYTES]>,
-    frozen: Vec<[u8; PAGE_BYTES]>,
-}
-
-fn copy_pages(store: &Store) -> Vec<[u8; PAGE_BYTES]> {
-    (0..store.page_count() as usize)
-        .map(|index| store.arena().pages[index].0)
-        .collect()
 }
 
 impl<S: Shape> World<S> {
     pub(crate) fn new(groups: u32, staging: StagingSize) -> Self {
-        let config = StoreConfig {
-            key_groups: KeyGroups::new(groups),
-            budget_bytes: 64 << 20,
-            staging,
-            ..StoreConfig::default()
-        };
-        let mut store = Store::new(&config).expect("64 MiB can be reserved");
-        let table = ValueTable::open(&mut store, "model").expect("first table");
+        let mut checkpointed = Checkpointed::new(groups, staging);
+        let table = ValueTable::open(&mut checkpointed.store, "model").expect("first table");
         Self {
-            config,
-            store,
+            checkpointed,
             table,
             model: Model::<S>::new(),
-            frozen: None,
-            frames: Vec::new(),
-            chain: Vec::new(),
-            bytes: ExactBytes::default(),
         }
     }
 
     fn put(&mut self, number: u16, size: u8) {
         let (key, value) = (S::key(number), S::value(number, size));
         self.table
-            .put(&mut self.store, hash_key(&key), &key, &value)
+            .put(&mut self.checkpointed.store, hash_key(&key), &key, &value)
             .expect("within the budget");
         self.model.insert(number, value);
     }
 
     fn remove(&mut self, number: u16) {
         let key = S::key(number);
-        let removed = self.table.remove(&mut self.store, hash_key(&key), &key);
+        let store = &mut self.checkpointed.store;
+        let removed = self.table.remove(store, hash_key(&key), &key);
         assert_eq!(
             removed.expect("own run"),
             self.model.remove(&number).is_some()
@@ -235,156 +194,37 @@ impl<S: Shape> World<S> {
 
     fn update(&mut self, number: u16) {
         let (key, initial) = (S::key(number), S::value(number, 1));
+        let store = &mut self.checkpointed.store;
         self.table
-            .update(&mut self.store, hash_key(&key), &key, &initial, S::next)
+            .update(store, hash_key(&key), &key, &initial, S::next)
             .expect("within the budget");
         S::next(self.model.entry(number).or_insert(initial));
     }
 
     pub(crate) fn apply(&mut self, step: &Step) {
-        match *step {
-            Step::Put(number, size) => self.put(number, size),
-            Step::Update(number) => self.update(number),
-            Step::Remove(number) => self.remove(number),
-            Step::PutRange(from, count) => (from..from + count).for_each(|n| self.put(n, 7)),
-            Step::RemoveRange(from, count) => (from..from + count).for_each(|n| self.remove(n)),
-            Step::Freeze => self.freeze(),
-            Step::Capture(bytes) => self.capture(usize::from(bytes)),
-            Step::Durable => self.durable(),
-            Step::Abort => {
-                self.store.abort_snapshot();
-                self.dropped();
-            }
-            Step::Merge(pages) => {
-                self.capture(0);
-                self.store.merge(usize::from(pages));
+        match step {
+            Step::Put(number, size) => self.put(*number, *size),
+            Step::Update(number) => self.update(*number),
+            Step::Remove(number) => self.remove(*number),
+            Step::PutRange(from, count) => (*from..from + count).for_each(|n| self.put(n, 7)),
+            Step::RemoveRange(from, count) => (*from..from + count).for_each(|n| self.remove(n)),
+            Step::Snapshot(step) => {
+                self.checkpointed
+                    .apply(step, &self.model, check_restored::<S>);
             }
         }
     }
 
-    pub(crate) fn freeze(&mut self) {
-        if !self.store.is_idle() {
-            return;
-        }
-        self.bytes.frozen = copy_pages(&self.store);
-        self.store.freeze();
-        self.frozen = Some((self.store.page_count(), self.model.clone()));
+    fn check(&self) {
+        let store = &self.checkpointed.store;
+        store.verify().expect("store is sound");
+        check_content::<S>(store, &self.table, &self.model);
     }
+}
 
-    fn capture(&mut self, bytes: usize) {
-        if self.store.capture(bytes) == CaptureStatus::Declined {
-            self.dropped();
-        }
-        self.collect();
-    }
-
-    fn dropped(&mut self) {
-        self.frozen = None;
-        self.frames.clear();
-    }
-
-    /// What the checkpoint writer does with full chunks.
-    fn collect(&mut self) {
-        while let Some(mut chunk) = self.store.take_chunk() {
-            let address = FrameAddress {
-                file_id: self.chain.len() as u64,
-                epoch: self.chain.len() as u64,
-                frame_index: u32::try_from(self.frames.len()).expect("few"),
-                shard: 0,
-            };
-            self.frames.push(chunk.seal(address).to_vec());
-            self.store.give_chunk(chunk);
-        }
-    }
-
-    pub(crate) fn durable(&mut self) {
-        if self.store.capture(0) == CaptureStatus::Declined {
-            self.dropped();
-        }
-        if self.frozen.is_none() {
-            return;
-        }
-        while self.store.is_capturing() {
-            self.capture(4096);
-        }
-        self.collect();
-        let (page_count, model) = self.frozen.take().expect("a freeze is in flight");
-        self.check_lines_are_needed();
-        self.chain.push(std::mem::take(&mut self.frames));
-        self.store.forget_snapshot();
-        self.bytes.durable = std::mem::take(&mut self.bytes.frozen);
-        self.check_restore(page_count, &model);
-    }
-
-    fn deltas<'a>(&self, number: usize, frames: &'a [Vec<u8>]) -> Vec<crate::format::Frame<'a>> {
-        let read = |(index, bytes): (usize, &'a Vec<u8>)| {
-            let expected = FrameExpectation {
-                file: "model",
-                file_id: number as u64,
-                epoch: number as u64,
-                frame_index: u32::try_from(index).expect("few"),
-                offset_in_file: 0,
-            };
-            read_frame(bytes, &expected)
-                .expect("own frames are whole")
-                .0
-        };
-        frames.iter().enumerate().map(read).collect()
-    }
-
-    /// A frame holds no line twice, and no page that is not dirty; a line that changed is there.
-    fn check_lines_are_needed(&self) {
-        let mut masks: HashMap<u32, (u64, bool)> = HashMap::new();
-        for frame in self.deltas(self.chain.len(), &self.frames) {
-            for delta in frame.pages() {
-                let twice = masks.insert(delta.page_id, (delta.mask, delta.fresh));
-                assert!(twice.is_none(), "page={} is captured twice", delta.page_id);
-            }
-        }
-        let zeros = [0; PAGE_BYTES];
-        for (index, page) in self.bytes.frozen.iter().enumerate() {
-            let (mask, fresh) = *masks
-                .get(&u32::try_from(index).expect("few"))
-                .unwrap_or(&(0, false));
-            let base = match self.bytes.durable.get(index) {
-                Some(durable) if !fresh => durable,
-                _ => &zeros,
-            };
-            for line in 0..64 {
-                let range = line * 64..(line + 1) * 64;
-                let changed = page[range.clone()] != base[range];
-                let staged = mask & (1 << line) != 0;
-                assert!(
-                    staged || !changed,
-                    "page={index} line={line} changed and is missing"
-                );
-            }
-        }
-    }
-
-    fn check_restore(&self, page_count: u32, model: &Model<S>) {
-        let mut restore = Restore::new(&self.config, page_count).expect("fits");
-        for (number, frames) in self.chain.iter().enumerate() {
-            for frame in self.deltas(number, frames) {
-                for delta in frame.pages() {
-                    restore.apply(&delta).expect("inside the arena");
-                }
-            }
-        }
-        let mut store = restore.finish().expect("own superblock");
-        assert!(
-            copy_pages(&store) == self.bytes.durable,
-            "restored pages differ"
-        );
-        store.verify().expect("restored store is sound");
-        let table = ValueTable::open(&mut store, "model").expect("same types");
-        check_content::<S>(&store, &table, model);
-    }
-
-    pub(crate) fn check(&self) {
-        self.store.verify().expect("store is sound");
-        check_content::<S>(&self.store, &self.table, &self.model);
-    }
+fn check_restored<S: Shape>(store: &mut Store, model: &Model<S>) {
+    let table = ValueTable::open(store, "model").expect("same types");
+    check_content::<S>(store, &table, model);
 }
 
 fn check_content<S: Shape>(store: &Store, table: &ValueTable<S::Key, S::Value>, model: &Model<S>) {
@@ -418,12 +258,7 @@ fn run<S: Shape>(groups: u32, chunk_count: usize, steps: &[Step]) {
 /// Whatever is in flight ends, and one more checkpoint restores to the model.
 pub(crate) fn finish<S: Shape>(world: &mut World<S>) {
     world.check();
-    while !world.store.is_idle() {
-        world.durable();
-        world.store.merge(1000);
-    }
-    world.freeze();
-    world.durable();
+    world.checkpointed.finish(&world.model, check_restored::<S>);
     world.check();
 }
 

@@ -40,6 +40,10 @@ pub(crate) enum PageKind {
     Nodes = 5,
     /// Records.
     Bucket = 6,
+    /// Entries of a tree.
+    Leaf = 7,
+    /// Separators and children of a tree.
+    Branch = 8,
 }
 
 /// 4096 bytes, aligned so that archived values inside keep their alignment.

@@ -40,12 +40,16 @@ fn apply<S: Shape>(world: &mut World<S>, op: &Op) {
         Op::Step(step) => world.apply(step),
         Op::Take(number) => {
             let key = S::key(*number);
-            let taken = world.table.take(&mut world.store, hash_key(&key), &key);
+            let taken = world
+                .table
+                .take(&mut world.checkpointed.store, hash_key(&key), &key);
             assert_eq!(taken.expect("valid"), world.model.remove(number));
         }
         Op::Contains(number) => {
             let key = S::key(*number);
-            let found = world.table.contains(&world.store, hash_key(&key), &key);
+            let found = world
+                .table
+                .contains(&world.checkpointed.store, hash_key(&key), &key);
             assert_eq!(found, world.model.contains_key(number));
         }
         Op::GetOrInsert(number, size) => {
@@ -53,10 +57,13 @@ fn apply<S: Shape>(world: &mut World<S>, op: &Op) {
             let hash = hash_key(&key);
             world
                 .table
-                .get_or_insert(&mut world.store, hash, &key, &initial)
+                .get_or_insert(&mut world.checkpointed.store, hash, &key, &initial)
                 .expect("fits");
             let expected = world.model.entry(*number).or_insert(initial);
-            let found = world.table.get(&world.store, hash, &key).expect("valid");
+            let found = world
+                .table
+                .get(&world.checkpointed.store, hash, &key)
+                .expect("valid");
             assert_eq!(found.as_ref(), Some(&*expected));
         }
         Op::Touch(number, size) => {
@@ -64,7 +71,7 @@ fn apply<S: Shape>(world: &mut World<S>, op: &Op) {
             let hash = hash_key(&key);
             world
                 .table
-                .update_archived(&mut world.store, hash, &key, &initial, |_| ())
+                .update_archived(&mut world.checkpointed.store, hash, &key, &initial, |_| ())
                 .expect("fits");
             world.model.entry(*number).or_insert(initial);
         }
@@ -84,8 +91,11 @@ fn keys<S: Shape>(world: &World<S>) -> BTreeSet<Vec<u8>> {
 /// One slice; what it removed is found out by looking for every key.
 fn clear<S: Shape>(world: &mut World<S>, limit: usize) {
     let before = world.model.len();
-    let empty = world.table.clear(&mut world.store, limit).expect("sound");
-    let (store, table) = (&world.store, &world.table);
+    let empty = world
+        .table
+        .clear(&mut world.checkpointed.store, limit)
+        .expect("sound");
+    let (store, table) = (&world.checkpointed.store, &world.table);
     world.model.retain(|number, _| {
         let key = S::key(*number);
         table.contains(store, hash_key(&key), &key)
@@ -101,7 +111,7 @@ fn scan_around<S: Shape>(world: &mut World<S>, limit: usize, step: &Step) {
     let mut visit = |world: &World<S>| {
         world
             .table
-            .scan_keys(&world.store, &mut cursor, limit, |key| {
+            .scan_keys(&world.checkpointed.store, &mut cursor, limit, |key| {
                 seen.push(key.with_bytes(<[u8]>::to_vec));
             })
             .expect("valid")
@@ -121,7 +131,7 @@ fn run<S: Shape>(groups: u32, chunk_count: usize, ops: &[Op]) {
         chunk_bytes: 8 << 10,
     };
     let mut world = World::<S>::new(groups, staging);
-    let empty = world.store.used_bytes();
+    let empty = world.checkpointed.store.used_bytes();
     for op in ops {
         apply(&mut world, op);
     }
@@ -130,11 +140,15 @@ fn run<S: Shape>(groups: u32, chunk_count: usize, ops: &[Op]) {
         let key = S::key(number);
         let removed = world
             .table
-            .remove(&mut world.store, hash_key(&key), &key)
+            .remove(&mut world.checkpointed.store, hash_key(&key), &key)
             .expect("sound");
         assert!(removed);
     }
-    assert_eq!(world.store.used_bytes(), empty, "deletes give pages back");
+    assert_eq!(
+        world.checkpointed.store.used_bytes(),
+        empty,
+        "deletes give pages back"
+    );
     finish(&mut world);
 }
 

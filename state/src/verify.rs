@@ -3,15 +3,17 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::arena::Arena;
-use crate::catalog;
+use crate::catalog::{self, TableIndex};
 use crate::error::StateError;
-use crate::form::TableForm;
+use crate::form::{TableKind, TableScope};
 use crate::hash::hash_bytes;
+use crate::key::first_part;
 use crate::page::{PageId, PageKind};
 use crate::runs::{self, Run};
 use crate::store::Store;
 use crate::superblock;
-use crate::table::{self, HashTable, Visited, check_group};
+use crate::table::{self, HashTable, OwnedGroups, Visited, check_group};
+use crate::tree::{OrderedTable, TreeVisit};
 
 /// Pages reached so far and by what.
 struct Reached<'a> {
@@ -61,13 +63,10 @@ impl Store {
         reached.free_list()?;
         runs::check_free(arena, |id| reached.once(id, "free run"))?;
         for index in catalog::tables(arena) {
-            catalog::check_form(arena, index, TableForm::KEYED_HASH)?;
-            let table = HashTable::open(arena, index, self.owned_groups())?;
-            for group in 0..table.owned.length {
-                reached.group(&table, group)?;
+            match catalog::form(arena, index)?.kind {
+                TableKind::Hash => reached.hash_table(index, self.owned_groups())?,
+                TableKind::Ordered => reached.ordered_table(index, self.owned_groups())?,
             }
-            reached.nodes_end(&table)?;
-            reached.roots(&table)?;
         }
         let expected = runs::used_page_count(arena);
         if reached.run_pages != expected {
@@ -119,10 +118,40 @@ impl Reached<'_> {
         Ok(())
     }
 
-    fn roots(&mut self, table: &HashTable) -> Result<(), StateError> {
-        let count = table::roots_page_count(table.owned.length);
-        for step in 0..u32::try_from(count).expect("at most 32768 groups") {
-            self.once(PageId(table.roots.0 + step), "roots")?;
+    fn hash_table(&mut self, index: TableIndex, keyed: OwnedGroups) -> Result<(), StateError> {
+        self.roots(index, keyed)?;
+        let table = HashTable::open(self.arena, index, keyed)?;
+        (0..table.owned.length).try_for_each(|group| self.group(&table, group))?;
+        self.nodes_end(&table)
+    }
+
+    fn ordered_table(&mut self, index: TableIndex, keyed: OwnedGroups) -> Result<(), StateError> {
+        self.roots(index, keyed)?;
+        let arena = self.arena;
+        let table = OrderedTable::open(arena, index, keyed)?;
+        for group in 0..table.owned.length {
+            let mut run_pages = Vec::new();
+            let mut visit = TreeVisit {
+                page: |id: PageId| self.once(id, "tree"),
+                entry: |id: PageId, key: &[u8], run: Option<Run>| {
+                    run_pages.extend(run.into_iter().flat_map(Run::pages));
+                    check_entry_group(arena, index, keyed, group, id, key)
+                },
+            };
+            table.check_group(arena, group, &mut visit)?;
+            for page in run_pages {
+                self.once(page, "run of a value")?;
+                self.run_pages += 1;
+            }
+        }
+        Ok(())
+    }
+
+    fn roots(&mut self, index: TableIndex, keyed: OwnedGroups) -> Result<(), StateError> {
+        let owned = keyed.in_scope(catalog::form(self.arena, index)?.scope);
+        let first = catalog::roots(self.arena, index);
+        for page in table::root_pages(self.arena, first, owned.length)? {
+            self.once(PageId(page), "roots")?;
         }
         Ok(())
     }
@@ -247,6 +276,39 @@ impl Reached<'_> {
             found,
         ))
     }
+}
+
+/// A keyed entry stands in the group of its user key.
+fn check_entry_group(
+    arena: &Arena,
+    index: TableIndex,
+    keyed: OwnedGroups,
+    group: u32,
+    page: PageId,
+    key: &[u8],
+) -> Result<(), StateError> {
+    if catalog::form(arena, index)?.scope != TableScope::Keyed {
+        return Ok(());
+    }
+    let place = catalog::user_key(arena, index);
+    let part = key
+        .get(place.at..)
+        .and_then(|rest| first_part(rest, place.bytes));
+    let Some((user_key, _)) = part else {
+        let found = format!("{key:?}");
+        return Err(damaged(page, "user key of an entry", "whole", found));
+    };
+    let found = keyed.groups.group_of(hash_bytes(&user_key));
+    if found != keyed.first + group {
+        let expected = (keyed.first + group).to_string();
+        return Err(damaged(
+            page,
+            "group of a user key",
+            &expected,
+            found.to_string(),
+        ));
+    }
+    Ok(())
 }
 
 fn check_bucket(

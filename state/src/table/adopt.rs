@@ -10,15 +10,10 @@ use super::nodes;
 use crate::arena::Arena;
 use crate::catalog;
 use crate::error::StateError;
-use crate::identity::TypeIdentity;
 use crate::page::{LINE_BYTES, Page, PageId, PageKind};
 use crate::runs::{self, Run};
 
 impl HashTable {
-    pub(crate) fn identity(&self, arena: &Arena) -> TypeIdentity {
-        catalog::identity(arena, self.index)
-    }
-
     /// Copies key groups, numbered as the job's, from `source` in the arena `from`. Both tables own
     /// them, and here they are empty.
     ///

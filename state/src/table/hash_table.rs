@@ -10,11 +10,10 @@ use super::directory::{self, Place};
 use super::geometry::{Geometry, ValueForm};
 use super::hints::Hints;
 use crate::arena::Arena;
-use crate::catalog::{self, TableIndex};
+use crate::catalog::{self, NewTable, TableIndex};
 use crate::error::StateError;
-use crate::form::TableForm;
+use crate::form::TableScope;
 use crate::hash::{KeyGroups, KeyHash, hash_bytes};
-use crate::identity::TypeIdentity;
 use crate::page::{Page, PageId, PageKind};
 
 /// Hashes prefetched together: their lines fit into the first-level cache beside everything else.
@@ -26,6 +25,34 @@ pub(crate) struct OwnedGroups {
     pub(crate) groups: KeyGroups,
     pub(crate) first: u32,
     pub(crate) length: u32,
+}
+
+impl OwnedGroups {
+    /// Group of a key, relative to the shard's first.
+    #[inline]
+    pub(crate) fn relative(self, hash: KeyHash) -> u32 {
+        let group = self.groups.group_of(hash);
+        debug_assert!(
+            group >= self.first && group < self.first + self.length,
+            "a record of key group {group} reached a shard that owns {} from {}",
+            self.length,
+            self.first
+        );
+        group - self.first
+    }
+
+    /// What a table of this scope is cut into: the shard's key groups, or one part that no hash
+    /// leads to.
+    pub(crate) fn in_scope(self, scope: TableScope) -> Self {
+        match scope {
+            TableScope::Keyed => self,
+            TableScope::SplitList | TableScope::UnionList | TableScope::Broadcast => Self {
+                groups: KeyGroups::new(1),
+                first: 0,
+                length: 1,
+            },
+        }
+    }
 }
 
 /// A table's place and shape, decoded from its descriptor.
@@ -64,20 +91,11 @@ impl HashTable {
     /// Creates a table.
     pub(crate) fn create(
         arena: &mut Arena,
-        name: &str,
-        identity: TypeIdentity,
-        geometry: &Geometry,
+        new: &NewTable<'_>,
         owned: OwnedGroups,
     ) -> Result<Self, StateError> {
         let pages = directory::roots_page_count(owned.length);
-        let index = catalog::add(
-            arena,
-            name,
-            TableForm::KEYED_HASH,
-            identity,
-            geometry,
-            pages,
-        )?;
+        let index = catalog::add(arena, new, pages)?;
         Self::open(arena, index, owned)
     }
 
@@ -96,14 +114,7 @@ impl HashTable {
     /// Group of a key, relative to the shard's first.
     #[inline]
     pub(super) fn group(&self, hash: KeyHash) -> u32 {
-        let group = self.owned.groups.group_of(hash);
-        debug_assert!(
-            group >= self.owned.first && group < self.owned.first + self.owned.length,
-            "a record of key group {group} reached a shard that owns {} from {}",
-            self.owned.length,
-            self.owned.first
-        );
-        group - self.owned.first
+        self.owned.relative(hash)
     }
 
     #[inline]

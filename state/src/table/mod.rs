@@ -17,10 +17,11 @@ mod value_table;
 mod value_whole;
 
 pub(crate) use directory::{
-    Visited, check_group, checked, record_count, root_at, roots_page_count,
+    Visited, check_group, checked, record_count, root_at, roots_page_count, set_record_count,
 };
-pub(crate) use geometry::Geometry;
+pub(crate) use geometry::{Geometry, ValueForm};
 pub(crate) use hash_table::{HashTable, OwnedGroups};
 pub(crate) use nodes::node_count;
+pub(crate) use pages::{TablePages, root_pages};
 pub use scan::ScanCursor;
 pub use value_table::ValueTable;

@@ -13,10 +13,25 @@ use crate::runs::Run;
 /// What belongs to a table.
 #[derive(Default)]
 pub(crate) struct TablePages {
-    /// Roots, directories, nodes, buckets and overflow.
+    /// All that are reached from the descriptor, but for runs.
     pub(crate) pages: BTreeSet<u32>,
     /// Runs of values.
     pub(crate) runs: Vec<Run>,
+}
+
+/// Pages of the roots of `groups` groups.
+///
+/// # Errors
+/// [`StateError::Damaged`] if one of them is no page of roots.
+pub(crate) fn root_pages(
+    arena: &Arena,
+    first: PageId,
+    groups: u32,
+) -> Result<Vec<u32>, StateError> {
+    (0..groups.div_ceil(ROOTS_PER_PAGE))
+        .map(|step| checked(arena, first.0.saturating_add(step), PageKind::Roots))
+        .map(|page| page.map(|page| page.0))
+        .collect()
 }
 
 impl HashTable {
@@ -27,9 +42,7 @@ impl HashTable {
     pub(crate) fn collect_pages(&self, arena: &Arena) -> Result<TablePages, StateError> {
         let mut all = TablePages::default();
         let TablePages { pages, runs } = &mut all;
-        for step in 0..self.owned.length.div_ceil(ROOTS_PER_PAGE) {
-            pages.insert(checked(arena, self.roots.0 + step, PageKind::Roots)?.0);
-        }
+        pages.extend(root_pages(arena, self.roots, self.owned.length)?);
         let nodes = catalog::nodes_page(arena, self.index);
         if nodes != PageId::SUPERBLOCK {
             pages.insert(checked(arena, nodes.0, PageKind::Nodes)?.0);

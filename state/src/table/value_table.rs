@@ -7,7 +7,7 @@ use rkyv::seal::Seal;
 
 use super::geometry::{Geometry, RECORD_BYTES_MAX};
 use super::hash_table::{Found, HashTable};
-use crate::catalog;
+use crate::catalog::{self, NewTable};
 use crate::error::StateError;
 use crate::form::TableForm;
 use crate::hash::KeyHash;
@@ -54,7 +54,14 @@ impl<K: Key + ?Sized, V: Value> ValueTable<K, V> {
                 value::fixed_bytes::<V>(),
                 value::alignment::<V>(),
             );
-            HashTable::create(store.arena_mut(), name, identity, &geometry, owned)?
+            let new = NewTable {
+                name,
+                form: TableForm::KEYED_HASH,
+                identity,
+                geometry: &geometry,
+                user_key: None,
+            };
+            HashTable::create(store.arena_mut(), &new, owned)?
         };
         Ok(Self {
             table,

@@ -1,0 +1,26 @@
+//! Ordered tables in pages: a B+ tree for each key group.
+
+mod adopt;
+mod check;
+#[cfg(test)]
+mod damage_tests;
+mod edit;
+mod keyed;
+#[cfg(test)]
+mod list_model_tests;
+mod list_table;
+#[cfg(test)]
+mod map_model_tests;
+mod map_table;
+mod node;
+mod ordered_table;
+mod put;
+mod remove;
+mod scan;
+mod typed;
+
+pub(crate) use check::TreeVisit;
+pub use list_table::ListTable;
+pub use map_table::MapTable;
+pub(crate) use ordered_table::OrderedTable;
+pub use scan::OrderedCursor;
