@@ -59,5 +59,5 @@ pub use snapshot::CaptureStatus;
 pub use staging::StagingSize;
 pub use store::{Store, StoreConfig};
 pub use table::{ScanCursor, ValueTable};
-pub use tree::{ListTable, MapTable, OrderedCursor};
+pub use tree::{DueTimer, ListTable, MapTable, OrderedCursor, TimerTable};
 pub use value::Value;

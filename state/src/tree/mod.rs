@@ -5,6 +5,7 @@ mod check;
 #[cfg(test)]
 mod damage_tests;
 mod edit;
+mod first_times;
 mod keyed;
 #[cfg(test)]
 mod list_model_tests;
@@ -17,6 +18,9 @@ mod ordered_table;
 mod put;
 mod remove;
 mod scan;
+#[cfg(test)]
+mod timer_model_tests;
+mod timer_table;
 mod typed;
 
 pub(crate) use check::TreeVisit;
@@ -24,3 +28,4 @@ pub use list_table::ListTable;
 pub use map_table::MapTable;
 pub(crate) use ordered_table::OrderedTable;
 pub use scan::OrderedCursor;
+pub use timer_table::{DueTimer, TimerTable};

@@ -243,6 +243,12 @@ impl OrderedTable {
         })
     }
 
+    /// First key of a group.
+    pub(super) fn first_key<'a>(&'a self, arena: &'a Arena, group: u32) -> Option<&'a [u8]> {
+        let place = self.seek(arena, group, Edge::Start)?;
+        Some(self.leaf(arena, place.leaf).key(0))
+    }
+
     /// Moves to the beginning of the next leaf; false at the tree's end.
     pub(super) fn next_leaf(&self, arena: &Arena, place: &mut Place) -> bool {
         let height = place.path.len();
