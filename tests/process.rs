@@ -35,7 +35,7 @@ fn tuning(chunk_count: usize) -> Tuning {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 8, ..ProptestConfig::default() })]
 
     #[test]
     fn states_give_the_plain_result_whatever_happens(

@@ -40,9 +40,9 @@ mod statistics;
 pub use checkpoint::{CheckpointReport, RecoveryReport, RestoredSplit, SkippedCheckpoint};
 pub use error::Error;
 pub use flow::{
-    AggregatedStream, AggregatingState, Flow, FlowError, Keyed, KeyedStream, Out, Plain, Process,
-    ProcessContext, ProcessResult, ProcessedStream, Record, RecordBatch, ReducingState, SideOutput,
-    States, Stream, ValueState,
+    AggregatedStream, AggregatingState, Flow, FlowError, Keyed, KeyedStream, ListState, MapState,
+    Out, Plain, Process, ProcessContext, ProcessResult, ProcessedStream, Record, RecordBatch,
+    ReducingState, SideOutput, States, Stream, ValueState,
 };
 pub use frazil_io::IoError;
 pub use frazil_io::runtime::{Driver, DriverChoice, DriverDecision};

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use frazil::storage::Storage;
 use frazil::{
-    AggregatingState, Checkpoints, Cores, CsvFiles, DriverChoice, Error, Flow, Job, JobHandle, Out,
-    Process, ProcessContext, ProcessResult, ReducingState, States, TextFiles, Tuning, ValueState,
+    AggregatingState, Checkpoints, Cores, CsvFiles, DriverChoice, Error, Flow, Job, JobHandle,
+    ListState, MapState, Out, Process, ProcessContext, ProcessResult, ReducingState, States,
+    TextFiles, Tuning, ValueState,
 };
 
 /// Records after which a word's run count starts anew.
@@ -76,6 +77,9 @@ impl KeyedStates {
                     row("count", count);
                     row("last run", run);
                     row("mean", count.div_ceil(2));
+                    row("runs begun", count.div_ceil(RUN_RECORDS));
+                    row("longest run", count.min(RUN_RECORDS));
+                    row("sum of the run", (count - run + 1..=count).sum());
                 }
             }
         }
@@ -84,12 +88,14 @@ impl KeyedStates {
 }
 
 /// Counts each word in all and in runs of [`RUN_RECORDS`], keeps the highest count, the mean of all
-/// counts, and a text that grows and shrinks.
+/// counts, a text that grows and shrinks, how often a run had each length, and the counts of the run.
 struct WordStates {
     run: ValueState<str, u64>,
     text: ValueState<str, String>,
     highest: ReducingState<str, u64>,
     mean: AggregatingState<str, (u64, u64), u64, u64>,
+    lengths: MapState<str, u64, u64>,
+    counts: ListState<str, u64>,
 }
 
 impl WordStates {
@@ -109,6 +115,8 @@ impl WordStates {
                 },
                 |(sum, count)| sum / count,
             ),
+            lengths: states.map("lengths"),
+            counts: states.list("counts"),
         }
     }
 }
@@ -133,6 +141,8 @@ impl Process<str, str> for WordStates {
         self.highest.add(cx, &count)?;
         self.mean.add(cx, &count)?;
         let mean = self.mean.get(cx)?.ok_or("nothing was added")?;
+        self.lengths.update(cx, &run, &0, |times| *times += 1)?;
+        self.counts.push(cx, &count)?;
 
         let mut row = |what: &str, value: u64| out.push_owned((format!("{word} {what}"), value));
         row("run", run);
@@ -141,10 +151,14 @@ impl Process<str, str> for WordStates {
             let text = self.text.view(cx)?.ok_or("no text")?;
             row("last run", text.len() as u64);
             row("mean", mean);
+            row("runs begun", self.lengths.get(cx, &1)?.unwrap_or(0));
+            row("longest run", self.lengths.last(cx)?.unwrap_or(0));
+            row("sum of the run", self.counts.get(cx)?.iter().sum());
         }
         if run == RUN_RECORDS {
             self.run.remove(cx)?;
             self.text.put(cx, &String::new())?;
+            self.counts.clear(cx)?;
         }
         Ok(())
     }

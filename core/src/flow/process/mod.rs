@@ -3,6 +3,8 @@
 mod aggregating_state;
 mod context;
 mod function;
+mod list_state;
+mod map_state;
 mod reducing_state;
 mod side_output;
 mod states;
@@ -11,6 +13,8 @@ mod value_state;
 pub use aggregating_state::AggregatingState;
 pub use context::ProcessContext;
 pub use function::{Process, ProcessResult};
+pub use list_state::ListState;
+pub use map_state::MapState;
 pub use reducing_state::ReducingState;
 pub use side_output::SideOutput;
 pub use states::States;

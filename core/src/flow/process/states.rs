@@ -8,9 +8,13 @@ use std::cell::OnceCell;
 use std::marker::PhantomData;
 use std::rc::Rc;
 
-use frazil_state::{Key, KeyHash, StateError, Store, TypeIdentity, Value, ValueTable};
+use frazil_state::{
+    Key, KeyHash, ListTable, MapTable, StateError, Store, TypeIdentity, Value, ValueTable,
+};
 
 use super::aggregating_state::AggregatingState;
+use super::list_state::ListState;
+use super::map_state::MapState;
 use super::reducing_state::ReducingState;
 use super::value_state::ValueState;
 use crate::flow::error::FlowError;
@@ -96,6 +100,16 @@ impl<'f, K: Key + ?Sized> States<'f, K> {
         AggregatingState::new(self.value(name), initial, add, result)
     }
 
+    /// One list for each key.
+    pub fn list<V: Value>(&mut self, name: &str) -> ListState<K, V> {
+        ListState::new(self.declare(name, ListTable::<K, V>::types()))
+    }
+
+    /// One map for each key, sorted by its own keys of type `M`.
+    pub fn map<M: Key + ?Sized, V: Value>(&mut self, name: &str) -> MapState<K, M, V> {
+        MapState::new(self.declare(name, MapTable::<K, M, V>::types()))
+    }
+
     fn declare<T: 'static>(&mut self, name: &str, types: TypeIdentity) -> Rc<TableSlot<T>>
     where
         TableSlot<T>: DeclaredTable,
@@ -130,7 +144,10 @@ impl DeclaredTables {
 /// A table that is opened by its name.
 pub(super) trait DeclaredTable {
     fn open(&self, store: &mut Store) -> Result<(), FlowError>;
-    fn prefetch(&self, store: &Store, hashes: &[KeyHash]);
+    /// Announces records; for tables in which a hash alone tells where their state lies.
+    fn prefetch(&self, store: &Store, hashes: &[KeyHash]) {
+        let _ = (store, hashes);
+    }
 }
 
 /// A declared table: empty until the shard is built.
@@ -167,5 +184,17 @@ impl<K: Key + ?Sized, V: Value> DeclaredTable for TableSlot<ValueTable<K, V>> {
 
     fn prefetch(&self, store: &Store, hashes: &[KeyHash]) {
         self.table().prefetch(store, hashes);
+    }
+}
+
+impl<K: Key + ?Sized, M: Key + ?Sized, V: Value> DeclaredTable for TableSlot<MapTable<K, M, V>> {
+    fn open(&self, store: &mut Store) -> Result<(), FlowError> {
+        self.fill(MapTable::open(store, &self.name))
+    }
+}
+
+impl<K: Key + ?Sized, V: Value> DeclaredTable for TableSlot<ListTable<K, V>> {
+    fn open(&self, store: &mut Store) -> Result<(), FlowError> {
+        self.fill(ListTable::open(store, &self.name))
     }
 }
