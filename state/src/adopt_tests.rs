@@ -182,7 +182,7 @@ fn a_target_that_is_too_small_says_so() {
     let mut sources = stores(4);
     fill(&mut sources, &(0..20_000).collect::<Vec<_>>());
     let small = StoreConfig {
-        budget_bytes: 1 << 20,
+        budget_bytes: StoreConfig::budget_for_pages(256, config(0, 1).staging),
         ..config(0, 1)
     };
     let mut target = Store::new(&small).expect("reserved");

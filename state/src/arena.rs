@@ -7,6 +7,7 @@
 //! For every page: `frozen mask != 0` only while a snapshot is in flight and the page is not
 //! captured yet.
 
+use crate::budget;
 use crate::error::StateError;
 use crate::mapped::{Mapped, Populate, PopulatedMark};
 use crate::page::{LINE_BYTES, PAGE_BYTES, Page, PageId, PageKind, line_mask};
@@ -56,17 +57,16 @@ pub(crate) struct Arena {
     pub(crate) staging: Staging,
     pub(crate) captured_on_first_write_count: u64,
     populated: PopulatedMark,
+    budget_bytes: u64,
     budget_pages: usize,
     /// Raised whenever a hash leads to another bucket than before.
     directory_version: u32,
 }
 
 impl Arena {
-    /// Reserves an arena of at most `budget_bytes` and formats page 0 as an empty superblock.
+    /// Reserves what a budget allows and formats page 0 as an empty superblock.
     pub(crate) fn new(budget_bytes: u64, staging: StagingSize) -> Result<Self, StateError> {
-        let budget_pages = usize::try_from(budget_bytes / PAGE_BYTES as u64)
-            .unwrap_or(usize::MAX)
-            .clamp(POPULATE_STEP_PAGES / 8, superblock::MAX_PAGES);
+        let budget_pages = budget::pages(budget_bytes, staging)?;
         let list = || -> Result<DirtyList, StateError> {
             Ok(DirtyList {
                 ids: Mapped::reserve(budget_pages)?,
@@ -82,6 +82,7 @@ impl Arena {
             staging: Staging::new(staging),
             captured_on_first_write_count: 0,
             populated: PopulatedMark::default(),
+            budget_bytes,
             budget_pages,
             directory_version: 1,
         };
@@ -253,7 +254,7 @@ impl Arena {
     #[cold]
     pub(crate) fn exhausted(&self) -> StateError {
         StateError::BudgetExhausted {
-            budget_bytes: (self.budget_pages * PAGE_BYTES) as u64,
+            budget_bytes: self.budget_bytes,
         }
     }
 

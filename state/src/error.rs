@@ -18,12 +18,25 @@ pub enum StateError {
     },
     /// The shard's state budget is used up.
     #[error(
-        "state budget exhausted: {budget_bytes} bytes per shard are in use; raise the state budget, use more shards, \
-         or expire keys"
+        "state budget exhausted: the shard's {budget_bytes} bytes are in use; raise the budget (a job's \
+         state_bytes_per_shard, a store's budget_bytes), use more shards, or expire keys"
     )]
     BudgetExhausted {
         /// The budget.
         budget_bytes: u64,
+    },
+    /// The budget does not even hold what a store starts with.
+    #[error(
+        "state budget too small: {budget_bytes} bytes a shard, of which staging takes {staging_bytes}; raise the \
+         budget (a job's state_bytes_per_shard, a store's budget_bytes) to at least {needed_bytes}"
+    )]
+    BudgetTooSmall {
+        /// The budget.
+        budget_bytes: u64,
+        /// The part for captured lines.
+        staging_bytes: u64,
+        /// The least budget.
+        needed_bytes: u64,
     },
     /// A key is longer than any table can hold.
     #[error("key too long for table {table}: {found_bytes} bytes, at most {max_bytes}")]

@@ -13,6 +13,7 @@ mod adopt;
 #[cfg(test)]
 mod adopt_tests;
 mod arena;
+mod budget;
 mod catalog;
 #[cfg(test)]
 mod checkpointed;

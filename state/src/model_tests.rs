@@ -304,7 +304,7 @@ proptest! {
 fn an_exhausted_budget_is_an_error_and_the_store_stays_whole() {
     let config = StoreConfig {
         key_groups: KeyGroups::new(1),
-        budget_bytes: 1 << 20,
+        budget_bytes: StoreConfig::budget_for_pages(256, StagingSize::default()),
         ..StoreConfig::default()
     };
     let mut store = Store::new(&config).expect("reserved");
@@ -376,9 +376,17 @@ fn a_value_without_bytes_makes_a_set_of_keys() {
     store.verify().expect("sound");
 }
 
+/// Patience means: what is not captured yet finds room, or no record is applied. Where values lie
+/// in runs, all of it has to find room.
 #[test]
-fn a_patient_store_waits_only_while_it_captures_with_little_room() {
-    for (chunk_count, waits) in [(2, true), (64, false)] {
+fn a_patient_store_waits_while_its_capture_has_little_room() {
+    // Two chunks hold less than a run of records may need, the others more than that.
+    for (chunk_count, keys, value_bytes, waits) in [
+        (2, 1, 10, false),
+        (2, 40_000, 10, true),
+        (8, 100_000, 10, false),
+        (8, 60, 100_000, true),
+    ] {
         let staging = StagingSize {
             chunk_count,
             chunk_bytes: 256 << 10,
@@ -388,13 +396,27 @@ fn a_patient_store_waits_only_while_it_captures_with_little_room() {
             ..StoreConfig::default()
         };
         let mut store = Store::new(&config).expect("reserved");
-        let table = ValueTable::<u64, u64>::open(&mut store, "t").expect("first");
-        table.put(&mut store, hash_key(&1), &1, &1).expect("fits");
+        let table = ValueTable::<u64, Vec<u8>>::open(&mut store, "t").expect("first");
+        let value = vec![7; value_bytes];
+        for key in 0..keys {
+            table
+                .put(&mut store, hash_key(&key), &key, &value)
+                .expect("fits");
+        }
         store.set_patient(true);
-        assert!(!store.must_wait());
+        assert!(!store.must_wait() && !store.is_in_a_hurry());
         store.freeze();
-        assert_eq!(store.must_wait(), waits);
-        while store.capture(1 << 20) != CaptureStatus::Done {}
-        assert!(!store.must_wait());
+        assert_eq!(
+            store.must_wait(),
+            waits,
+            "{chunk_count} chunks, {keys} keys"
+        );
+        assert!(store.is_in_a_hurry());
+        while store.capture(1 << 20) != CaptureStatus::Done {
+            while let Some(chunk) = store.take_chunk() {
+                store.give_chunk(chunk);
+            }
+        }
+        assert!(!store.must_wait() && !store.is_in_a_hurry());
     }
 }

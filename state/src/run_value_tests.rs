@@ -3,13 +3,14 @@
 use crate::page::PageId;
 use crate::runs::Run;
 use crate::{
-    CaptureStatus, KeyGroups, LINE_BYTES, StateError, Store, StoreConfig, ValueTable, hash_key,
+    CaptureStatus, KeyGroups, LINE_BYTES, StagingSize, StateError, Store, StoreConfig, ValueTable,
+    hash_key,
 };
 
 fn store() -> Store {
     let config = StoreConfig {
         key_groups: KeyGroups::new(1),
-        budget_bytes: 16 << 20,
+        budget_bytes: 64 << 20,
         ..StoreConfig::default()
     };
     Store::new(&config).expect("reserved")
@@ -137,7 +138,7 @@ fn a_change_in_a_large_value_costs_the_lines_that_changed() {
 fn a_value_that_does_not_fit_leaves_the_old_one() {
     let config = StoreConfig {
         key_groups: KeyGroups::new(1),
-        budget_bytes: 1 << 20,
+        budget_bytes: StoreConfig::budget_for_pages(256, StagingSize::default()),
         ..StoreConfig::default()
     };
     let mut store = Store::new(&config).expect("reserved");

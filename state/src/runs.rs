@@ -288,13 +288,14 @@ mod tests {
     use super::*;
     use crate::{CaptureStatus, StagingSize, Store, StoreConfig};
 
-    fn store(budget_bytes: u64) -> Store {
+    fn store(page_bytes: u64) -> Store {
+        let staging = StagingSize {
+            chunk_count: 40,
+            chunk_bytes: 64 << 10,
+        };
         let config = StoreConfig {
-            budget_bytes,
-            staging: StagingSize {
-                chunk_count: 40,
-                chunk_bytes: 64 << 10,
-            },
+            budget_bytes: StoreConfig::budget_for_pages(page_bytes / PAGE_BYTES as u64, staging),
+            staging,
             ..StoreConfig::default()
         };
         Store::new(&config).expect("reserved")

@@ -57,6 +57,14 @@ impl Arena {
         self.phase = Phase::Capturing { cursor: 0 };
     }
 
+    /// Pages that are frozen and perhaps not captured yet; 0 where none is.
+    pub(crate) fn uncaptured_pages_max(&self) -> usize {
+        match self.phase {
+            Phase::Capturing { cursor } => self.dirty[self.live ^ 1].count - cursor,
+            Phase::Idle | Phase::Captured | Phase::Merging { .. } => 0,
+        }
+    }
+
     /// Stages frozen pages until about `max_bytes` were copied.
     pub(crate) fn capture(&mut self, max_bytes: usize) -> CaptureStatus {
         let Phase::Capturing { mut cursor } = self.phase else {

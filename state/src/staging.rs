@@ -28,7 +28,9 @@ impl Default for StagingSize {
 
 /// Room that a run of 64 records needs in the worst case: each splits a bucket and so writes first
 /// to seven pages.
-const RUN_BYTES_MAX: usize = 64 * 7 * (crate::page::PAGE_BYTES + 16);
+const RUN_BYTES_MAX: usize = 64 * 7 * ENTRY_BYTES_MAX;
+/// A whole page in a chunk.
+const ENTRY_BYTES_MAX: usize = crate::page::PAGE_BYTES + 16;
 
 /// The chunks of one shard.
 pub(crate) struct Staging {
@@ -107,10 +109,14 @@ impl Staging {
         );
     }
 
-    /// True if a run of records might not find room for what it captures; always so where the whole
-    /// pool is too small.
-    pub(crate) fn is_low(&self) -> bool {
-        self.free.len() * self.size.chunk_bytes < RUN_BYTES_MAX
+    /// Whether what a run of records may capture finds room in free chunks: `pages` at most, or
+    /// `RUN_BYTES_MAX` unless `all` are to count.
+    pub(crate) fn has_room_for(&self, pages: usize, all: bool) -> bool {
+        // At a chunk's end up to a page stays unused.
+        let usable = self.size.chunk_bytes - Chunk::MIN_CAPACITY_BYTES;
+        let room = self.free.len() * usable;
+        let needed = pages * ENTRY_BYTES_MAX;
+        room >= needed || (!all && room >= RUN_BYTES_MAX)
     }
 
     pub(crate) fn free_count(&self) -> usize {

@@ -21,7 +21,7 @@ pub struct StoreConfig {
     pub shard: usize,
     /// Shards of the job.
     pub shard_count: usize,
-    /// Most bytes of pages.
+    /// Most bytes of memory: pages with what is kept beside them, staging, the longest value.
     pub budget_bytes: u64,
     /// Pool for captured lines.
     pub staging: StagingSize,
@@ -190,7 +190,24 @@ impl Store {
     #[inline]
     #[must_use]
     pub fn must_wait(&self) -> bool {
-        self.patient && self.is_capturing() && self.arena.staging.is_low()
+        self.patient && self.first_writes_may_fail()
+    }
+
+    /// Whether a run of records could find the staging pool empty. Not so once the pool holds all
+    /// that is left to capture; where values lie in runs one record can need more than a run of
+    /// small ones, so there nothing less is enough.
+    fn first_writes_may_fail(&self) -> bool {
+        let left_pages = self.arena.uncaptured_pages_max();
+        left_pages > 0 && {
+            let has_runs = runs::used_page_count(&self.arena) > 0;
+            !self.arena.staging.has_room_for(left_pages, has_runs)
+        }
+    }
+
+    /// True if capture should be given longer slices: input waits for it, or soon will.
+    #[must_use]
+    pub fn is_in_a_hurry(&self) -> bool {
+        self.patient && self.is_capturing()
     }
 
     /// Pages in use or free: how far the arena reaches.

@@ -67,7 +67,7 @@ fn restore_alone(storage: &dyn Storage, manifest: &Manifest, shard: usize) -> Re
         key_groups: KeyGroups::new(manifest.key_group_count),
         shard,
         shard_count: manifest.shards.len(),
-        budget_bytes: u64::from(entry.page_count) * frazil_state::PAGE_BYTES as u64,
+        budget_bytes: StoreConfig::budget_for_pages(u64::from(entry.page_count), NO_STAGING),
         staging: NO_STAGING,
     };
     let refused = |source| Error::State { shard, source };

@@ -109,7 +109,8 @@ impl JobBuilder {
         self
     }
 
-    /// Most bytes of keyed state on a shard; 4 GiB by default. Memory is taken as it is needed.
+    /// Most bytes of memory for keyed state on a shard, with 16 MiB for checkpoints in the making
+    /// and 1 % for what is kept beside the pages; 4 GiB by default. Memory is taken as it is needed.
     pub fn state_bytes_per_shard(mut self, bytes: u64) -> Self {
         self.state_bytes_per_shard = bytes;
         self

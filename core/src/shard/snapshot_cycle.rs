@@ -17,6 +17,8 @@ use crate::statistics::{Activity, ShardStatistics, nanos};
 
 /// Bytes copied in one slice of capture: some microseconds.
 const CAPTURE_SLICE_BYTES: usize = 16 << 10;
+/// The same while records wait for the capture, or soon will.
+const HURRIED_SLICE_BYTES: usize = 256 << 10;
 /// Pages taken back in one slice of merging.
 const MERGE_SLICE_PAGES: usize = 256;
 /// How long after a freeze records count as "after a barrier".
@@ -160,7 +162,11 @@ impl SnapshotCycle {
                 return true;
             }
             let begin = Instant::now();
-            let status = parts.store.capture(CAPTURE_SLICE_BYTES);
+            let slice_bytes = match parts.store.is_in_a_hurry() {
+                true => HURRIED_SLICE_BYTES,
+                false => CAPTURE_SLICE_BYTES,
+            };
+            let status = parts.store.capture(slice_bytes);
             let slice = nanos(begin.elapsed());
             send_chunks(parts, self.epoch);
             match status {

@@ -70,8 +70,8 @@ impl<K: Key + ?Sized, V: Value> ValueTable<K, V> {
         })
     }
 
-    /// Values of one length that lie beside their keys are written straight over the old ones. Others
-    /// are archived aside, so that in a run only the lines that differ become dirty.
+    /// Values of one length that lie beside their keys are written straight over the old ones.
+    /// Others are archived aside, so that in a run only the lines that differ become dirty.
     const FITS_ITS_SLOT: bool = match value::fixed_bytes::<V>() {
         Some(bytes) => bytes <= RECORD_BYTES_MAX,
         None => false,
