@@ -94,6 +94,39 @@ pub enum Error {
         /// Key groups in the manifest.
         found: u32,
     },
+    /// The directory for a savepoint holds a checkpoint or savepoint already.
+    #[error("{location} holds a checkpoint or savepoint; choose an empty directory")]
+    SavepointExists {
+        /// The directory.
+        location: String,
+    },
+    /// There is nothing to start from where a savepoint was expected.
+    #[error("{location} holds no savepoint: it has no manifest, which is written last")]
+    NoSavepoint {
+        /// The directory.
+        location: String,
+    },
+    /// A start from a savepoint, but the job has made checkpoints since.
+    #[error(
+        "{location} holds checkpoint {checkpoint}: starting from savepoint {savepoint} would leave it \
+         behind; start without restore_from to go on from it, or choose an empty checkpoint directory"
+    )]
+    CheckpointsExist {
+        /// The job's checkpoint directory.
+        location: String,
+        /// The newest checkpoint in it.
+        checkpoint: u64,
+        /// The savepoint.
+        savepoint: String,
+    },
+    /// A checkpoint to be pinned that is not kept, or no more.
+    #[error("checkpoint {checkpoint} is not kept, these are: {kept:?}")]
+    UnknownCheckpoint {
+        /// The checkpoint.
+        checkpoint: u64,
+        /// Those that are kept.
+        kept: Vec<u64>,
+    },
     /// There are checkpoints, and none of them is whole.
     #[error(
         "no checkpoint in {location} is whole ({}); move the directory aside to start over",

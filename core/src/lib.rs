@@ -37,7 +37,9 @@ mod sink;
 mod source;
 mod statistics;
 
-pub use checkpoint::{CheckpointReport, RecoveryReport, RestoredSplit, SkippedCheckpoint};
+pub use checkpoint::{
+    CheckpointReport, RecoveryReport, RestoredSplit, SavepointReport, SkippedCheckpoint,
+};
 pub use error::Error;
 pub use flow::{
     AggregatedStream, AggregatingState, Flow, FlowError, Keyed, KeyedStream, ListState, MapState,

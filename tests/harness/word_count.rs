@@ -33,6 +33,8 @@ pub struct WordCount {
     pub key_groups: u32,
     /// Where checkpoints go.
     pub checkpoints: Arc<dyn Storage>,
+    /// A savepoint to start from.
+    pub restore_from: Option<Arc<dyn Storage>>,
     /// Where rows go.
     pub output: Arc<dyn Storage>,
     /// Time between checkpoints; `None` = only when asked.
@@ -59,6 +61,7 @@ impl WordCount {
             shards: 1,
             key_groups: 128,
             checkpoints: Arc::clone(&storage),
+            restore_from: None,
             output: storage,
             interval: None,
             keep: 3,
@@ -130,8 +133,12 @@ impl WordCount {
             )
             .driver(self.driver)
             .state_bytes_per_shard(256 << 20)
-            .tuning(self.tuning)
-            .build()?;
+            .tuning(self.tuning);
+        let job = match &self.restore_from {
+            Some(savepoint) => job.restore_from_storage(Arc::clone(savepoint)),
+            None => job,
+        };
+        let job = job.build()?;
         let run = self.clone();
         job.start(move |flow| run.declare(flow))
     }

@@ -188,11 +188,12 @@ impl Coordinator {
                     "durable"
                 );
                 let epoch = report.checkpoint;
+                // Before the answers: who got one finds it as the newest.
+                if let Ok(mut newest) = self.parts.newest.lock() {
+                    *newest = Some(report.clone());
+                }
                 for asker in self.waiting.drain(..) {
                     let _ = asker.send(Ok(report.clone()));
-                }
-                if let Ok(mut newest) = self.parts.newest.lock() {
-                    *newest = Some(report);
                 }
                 self.event(Event::Durable { epoch })
             }

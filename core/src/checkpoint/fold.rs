@@ -24,6 +24,8 @@ const APPEND_PAGES: usize = 256;
 pub(crate) struct FoldJob {
     pub(crate) storage: Arc<dyn Storage>,
     pub(crate) budget: Arc<WriteBudget>,
+    /// Where the new images go: the same storage, or a savepoint's.
+    pub(crate) destination: Arc<dyn Storage>,
     /// Epoch of the last segment.
     pub(crate) epoch: u64,
     /// Per shard: base and page count at that epoch.
@@ -46,13 +48,13 @@ impl FoldJob {
                 Err(error) => {
                     for done in 0..=shard {
                         // The next sweep tries again.
-                        let _ = self.storage.remove(&names::image(self.epoch, done));
+                        let _ = self.destination.remove(&names::image(self.epoch, done));
                     }
                     return Err(error);
                 }
             }
         }
-        self.storage.sync_directory()?;
+        self.destination.sync_directory()?;
         Ok(images)
     }
 
@@ -114,7 +116,7 @@ impl FoldJob {
         readers: &[Box<dyn ReadAt>],
     ) -> Result<(), Error> {
         let name = names::image(self.epoch, address.shard);
-        let mut file = self.storage.create(&name, address.length_bytes())?;
+        let mut file = self.destination.create(&name, address.length_bytes())?;
         let mut image = ImageWriter::new(address);
         let mut block = Vec::with_capacity(APPEND_PAGES * PAGE_BYTES);
         for page_id in 0..address.page_count {

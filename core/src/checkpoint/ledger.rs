@@ -4,6 +4,10 @@
 //! A file is removed only when no kept manifest, no running fold and no chain names it. The
 //! manifest goes before the files that it names, with a directory sync between, so that a crash
 //! never leaves a manifest without its files.
+//!
+//! Kept are the newest manifests, as many as the user chose, those that the user pinned, and those
+//! that a savepoint is being written from. A pin is a file of its own beside the manifest, so it
+//! outlives the process; it is taken away with the manifest or by the user.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -12,6 +16,10 @@ use frazil_io::storage::Storage;
 use frazil_state::format::{ImageEntry, Manifest, SegmentEntry};
 
 use super::names;
+use crate::error::Error;
+
+/// What a pin says to whoever looks into it.
+const PIN_TEXT: &[u8] = b"kept until JobHandle::unpin\n";
 
 /// One kept manifest and the files that it names.
 struct Kept {
@@ -30,9 +38,13 @@ pub(crate) struct Ledger {
     /// Segments that the bases need, oldest first.
     segments: Vec<SegmentEntry>,
     /// Files that a running fold reads or writes.
-    pinned: Vec<String>,
+    folding: Vec<String>,
     /// Files of checkpoints whose publishing ended undecided, until a later one is durable.
     undecided: Vec<String>,
+    /// Checkpoints that the user keeps.
+    pinned: BTreeSet<u64>,
+    /// Checkpoints that savepoints are being written from, each once for every savepoint.
+    held: Vec<u64>,
 }
 
 impl Ledger {
@@ -44,8 +56,10 @@ impl Ledger {
             kept: VecDeque::new(),
             images: vec![None; shard_count],
             segments: Vec::new(),
-            pinned: Vec::new(),
+            folding: Vec::new(),
             undecided: Vec::new(),
+            pinned: BTreeSet::new(),
+            held: Vec::new(),
         }
     }
 
@@ -70,6 +84,13 @@ impl Ledger {
             kept: kept.collect(),
             ..Self::new(shard_count, keep)
         }
+    }
+
+    /// With the pins among the names in the directory; one without its manifest is no pin.
+    pub(crate) fn with_pins(mut self, names: &[String]) -> Self {
+        let pins = names.iter().filter_map(|name| names::pinned_by(name));
+        self.pinned = pins.filter(|pin| self.keeps(*pin)).collect();
+        self
     }
 
     /// From which length on a chain is folded; a new ledger never folds.
@@ -104,21 +125,21 @@ impl Ledger {
     pub(crate) fn wants_fold(&self) -> bool {
         let chain: u64 = self.segments.iter().map(|s| s.length_bytes).sum();
         let base: u64 = self.images.iter().flatten().map(|i| i.length_bytes).sum();
-        self.pinned.is_empty() && chain > self.fold_chain_bytes_min.max(base / 2)
+        self.folding.is_empty() && chain > self.fold_chain_bytes_min.max(base / 2)
     }
 
     /// Keeps the files that a fold to `epoch` reads and those that it writes.
-    pub(crate) fn pin(&mut self, epoch: u64) {
+    pub(crate) fn begin_fold(&mut self, epoch: u64) {
         let images = self.images.iter().flatten().map(|image| image.file.clone());
         let segments = self.segments.iter().map(|segment| segment.file.clone());
         let shard_count = u16::try_from(self.images.len()).expect("shards are at most 65535");
         let written = (0..shard_count).map(|shard| names::image(epoch, shard));
-        self.pinned = images.chain(segments).chain(written).collect();
+        self.folding = images.chain(segments).chain(written).collect();
     }
 
     /// The fold has ended; with new bases, older segments are needed no more.
-    pub(crate) fn unpin(&mut self, images: Option<Vec<ImageEntry>>) {
-        self.pinned.clear();
+    pub(crate) fn end_fold(&mut self, images: Option<Vec<ImageEntry>>) {
+        self.folding.clear();
         if let Some(images) = images {
             let oldest = images.iter().map(|image| image.epoch).min();
             self.images = images.into_iter().map(Some).collect();
@@ -127,20 +148,66 @@ impl Ledger {
         }
     }
 
+    fn keeps(&self, checkpoint: u64) -> bool {
+        self.kept.iter().any(|kept| kept.checkpoint == checkpoint)
+    }
+
+    /// Keeps a checkpoint until it is unpinned, whatever comes after it, also in later processes.
+    ///
+    /// # Errors
+    /// [`Error::UnknownCheckpoint`], and the storage's: then it may or may not be pinned.
+    pub(crate) fn pin(&mut self, storage: &dyn Storage, checkpoint: u64) -> Result<(), Error> {
+        if !self.keeps(checkpoint) {
+            return Err(Error::UnknownCheckpoint {
+                checkpoint,
+                kept: self.kept.iter().map(|kept| kept.checkpoint).collect(),
+            });
+        }
+        storage.publish(&names::pin(checkpoint), PIN_TEXT)?;
+        self.pinned.insert(checkpoint);
+        Ok(())
+    }
+
+    /// Leaves a checkpoint to retention again; one that is not pinned already is.
+    ///
+    /// # Errors
+    /// The storage's: then it may or may not be pinned.
+    pub(crate) fn unpin(&mut self, storage: &dyn Storage, checkpoint: u64) -> Result<(), Error> {
+        storage.remove(&names::pin(checkpoint))?;
+        storage.sync_directory()?;
+        self.pinned.remove(&checkpoint);
+        Ok(self.retire(storage)?)
+    }
+
+    /// Keeps the newest checkpoint until it is released; none before the first is durable.
+    pub(crate) fn hold_newest(&mut self) -> Option<u64> {
+        let newest = self.kept.back()?.checkpoint;
+        self.held.push(newest);
+        Some(newest)
+    }
+
+    /// Ends one hold.
+    pub(crate) fn release(&mut self, checkpoint: u64) {
+        if let Some(place) = self.held.iter().position(|held| *held == checkpoint) {
+            self.held.swap_remove(place);
+        }
+    }
+
     /// Removes manifests beyond those to keep, then every file that nothing needs.
     ///
     /// # Errors
     /// The storage's; what is left is removed next time.
     pub(crate) fn retire(&mut self, storage: &dyn Storage) -> Result<(), IoError> {
-        let mut retired = false;
-        while self.kept.len() > self.keep {
-            if let Some(oldest) = self.kept.front() {
-                storage.remove(&names::manifest(oldest.checkpoint))?;
-            }
-            self.kept.pop_front();
-            retired = true;
+        let older = self.kept.len().saturating_sub(self.keep);
+        let surplus = self.kept.iter().take(older).map(|kept| kept.checkpoint);
+        let surplus: Vec<u64> = surplus
+            .filter(|old| !self.pinned.contains(old) && !self.held.contains(old))
+            .collect();
+        for checkpoint in &surplus {
+            storage.remove(&names::manifest(*checkpoint))?;
+            self.kept.retain(|kept| kept.checkpoint != *checkpoint);
         }
-        if retired {
+        if !surplus.is_empty() {
             storage.sync_directory()?;
             self.sweep(storage)?;
         }
@@ -154,10 +221,20 @@ impl Ledger {
     /// The storage's.
     pub(crate) fn sweep(&self, storage: &dyn Storage) -> Result<(), IoError> {
         let needed = self.needed();
-        for name in storage.list()? {
-            if names::is_ours(&name) && !needed.contains(name.as_str()) {
-                storage.remove(&name)?;
-            }
+        let mut unneeded = storage.list()?;
+        unneeded.retain(|name| names::is_ours(name) && !needed.contains(name));
+        // Left by a publish that ended undecided, or newer than what recovery restored.
+        let (manifests, files): (Vec<_>, Vec<_>) = unneeded
+            .into_iter()
+            .partition(|name| names::checkpoint_of(name).is_some());
+        for name in &manifests {
+            storage.remove(name)?;
+        }
+        if !manifests.is_empty() {
+            storage.sync_directory()?;
+        }
+        for name in &files {
+            storage.remove(name)?;
         }
         Ok(())
     }
@@ -171,7 +248,8 @@ impl Ledger {
         let segments = self.segments.iter().map(|segment| segment.file.clone());
         kept.chain(images)
             .chain(segments)
-            .chain(self.pinned.iter().cloned())
+            .chain(self.folding.iter().cloned())
+            .chain(self.pinned.iter().map(|pinned| names::pin(*pinned)))
             .chain(self.undecided.iter().cloned())
             .collect()
     }

@@ -5,8 +5,12 @@ mod assembly;
 mod budget;
 mod coordinator;
 mod fold;
+mod from_savepoint;
 mod identity;
+mod keep;
 mod ledger;
+#[cfg(test)]
+mod ledger_tests;
 mod names;
 mod outlets;
 mod phase;
@@ -14,16 +18,23 @@ mod recovery;
 mod report;
 mod rescale;
 mod restore;
+mod savepoint;
 mod template;
 mod writer;
 
-pub use report::{CheckpointReport, RecoveryReport, RestoredSplit, SkippedCheckpoint};
+pub use report::{
+    CheckpointReport, RecoveryReport, RestoredSplit, SavepointReport, SkippedCheckpoint,
+};
 
 pub(crate) use budget::{RATE_MIN, WriteBudget};
 pub(crate) use coordinator::{Coordinator, CoordinatorParts, Notice, Timing};
 pub(crate) use fold::FoldJob;
+pub(crate) use from_savepoint::{Savepoint, recover_from_savepoint};
 pub(crate) use identity::{JobIdentity, flow_fingerprint};
+pub(crate) use keep::KeepCommand;
 pub(crate) use outlets::Outlets;
+pub(crate) use recovery::newest_checkpoint;
 pub(crate) use recovery::{Recovered, recover};
+pub(crate) use savepoint::write_savepoint;
 pub(crate) use template::ManifestTemplate;
 pub(crate) use writer::{Writer, WriterCommand, WriterParts};

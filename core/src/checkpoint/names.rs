@@ -3,6 +3,7 @@
 const MANIFEST: &str = "manifest-";
 const DELTA: &str = "delta-";
 const IMAGE: &str = "image-";
+const PIN: &str = "pin-";
 
 /// Manifest of a checkpoint; ten digits keep names in numeric order.
 pub(crate) fn manifest(checkpoint: u64) -> String {
@@ -19,6 +20,16 @@ pub(crate) fn image(epoch: u64, shard: u16) -> String {
     format!("{IMAGE}{epoch:010}-{shard:03}")
 }
 
+/// Says that the user keeps a checkpoint.
+pub(crate) fn pin(checkpoint: u64) -> String {
+    format!("{PIN}{checkpoint:010}")
+}
+
+/// The checkpoint that a pin's name keeps.
+pub(crate) fn pinned_by(name: &str) -> Option<u64> {
+    name.strip_prefix(PIN)?.parse().ok()
+}
+
 /// Number of the checkpoint that a manifest's name promises.
 pub(crate) fn checkpoint_of(name: &str) -> Option<u64> {
     name.strip_prefix(MANIFEST)?.parse().ok()
@@ -26,7 +37,7 @@ pub(crate) fn checkpoint_of(name: &str) -> Option<u64> {
 
 /// Epoch in the name of any file that the engine makes.
 pub(crate) fn epoch_of(name: &str) -> Option<u64> {
-    let (_, rest) = [MANIFEST, DELTA, IMAGE]
+    let (_, rest) = [MANIFEST, DELTA, IMAGE, PIN]
         .iter()
         .find_map(|prefix| name.strip_prefix(prefix).map(|rest| (prefix, rest)))?;
     rest.split('-').next()?.parse().ok()
@@ -55,11 +66,15 @@ mod tests {
     #[test]
     fn names_carry_their_epoch_and_foreign_files_are_not_ours() {
         assert_eq!(checkpoint_of(&manifest(42)), Some(42));
-        for name in [manifest(7), delta(7), image(7, 3)] {
+        for name in [manifest(7), delta(7), image(7, 3), pin(7)] {
             assert_eq!(epoch_of(&name), Some(7));
             assert!(is_ours(&name) && is_ours(&format!(".tmp-{name}")));
         }
         assert!(!is_ours("notes.txt") && !is_ours("manifest-of-mine"));
         assert_eq!(checkpoint_of(&delta(7)), None);
+        assert_eq!(
+            (pinned_by(&pin(7)), pinned_by(&manifest(7))),
+            (Some(7), None)
+        );
     }
 }

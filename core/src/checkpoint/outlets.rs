@@ -106,6 +106,27 @@ impl Outlets {
         Ok(())
     }
 
+    /// Brings all sinks to the state of a savepoint. A sink of another name than the one that made
+    /// it (for files: in another folder) is new and starts without one.
+    ///
+    /// # Errors
+    /// The first sink's that cannot.
+    pub(crate) fn recover_from_savepoint(
+        &mut self,
+        checkpoint: u64,
+        sinks: &[SinkEntry],
+    ) -> Result<(), Error> {
+        for outlet in &mut self.outlets {
+            let is_same = |e: &&SinkEntry| e.operator == outlet.operator && e.name == outlet.name;
+            let entry = sinks.iter().find(is_same);
+            outlet.recover(entry.map(|entry| Restored {
+                checkpoint,
+                pre_commit: &entry.pre_commit,
+            }))?;
+        }
+        Ok(())
+    }
+
     /// The first sink that cannot take back committed output.
     pub(crate) fn cannot_retract(&self) -> Option<&str> {
         let outlet = self.outlets.iter().find(|o| !o.committer.can_retract())?;

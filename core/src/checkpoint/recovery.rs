@@ -53,6 +53,32 @@ impl Recovered {
         })
     }
 
+    pub(super) fn from_checkpoint(
+        chosen: Chosen,
+        ledger: Ledger,
+        next_epoch: u64,
+        begun: Instant,
+        plan: &FlowPlan,
+    ) -> Self {
+        let manifest = chosen.manifest;
+        let is_same_flow = known_operators(&manifest, plan) == Some(plan.operators.len());
+        Self {
+            ledger,
+            next_epoch,
+            report: Some(RecoveryReport {
+                checkpoint: manifest.checkpoint,
+                duration: begun.elapsed(),
+                state_bytes: chosen.stores.iter().map(Store::used_bytes).sum(),
+                shard_count: manifest.shards.len(),
+                splits: restored_splits(&manifest),
+                skipped: chosen.skipped,
+                finished: manifest.finished && is_same_flow,
+            }),
+            stores: chosen.stores,
+            manifest: Some(manifest),
+        }
+    }
+
     /// Stages that the checkpoint has as finished.
     pub(crate) fn finished_stages(&self) -> Vec<u32> {
         let manifest = self.manifest.as_ref();
@@ -120,8 +146,7 @@ pub(crate) fn recover(
 ) -> Result<Recovered, Error> {
     let begun = Instant::now();
     let names = storage.list()?;
-    let next_epoch = names.iter().filter_map(|name| names::epoch_of(name)).max();
-    let next_epoch = next_epoch.unwrap_or(0) + 1;
+    let next_epoch = next_epoch(&names);
     let mut checkpoints: Vec<u64> = names
         .iter()
         .filter_map(|n| names::checkpoint_of(n))
@@ -155,25 +180,13 @@ pub(crate) fn recover(
     } else {
         Ledger::without_base(&kept, configs.len(), identity.keep)
     };
+    let ledger = ledger.with_pins(&names);
     if chosen.skipped.is_empty() {
         ledger.sweep(storage)?;
     }
-    let state_bytes = chosen.stores.iter().map(Store::used_bytes).sum();
-    Ok(Recovered {
-        stores: chosen.stores,
-        ledger,
-        next_epoch,
-        report: Some(RecoveryReport {
-            checkpoint,
-            duration: begun.elapsed(),
-            state_bytes,
-            shard_count,
-            splits: restored_splits(&chosen.manifest),
-            skipped: chosen.skipped,
-            finished: chosen.manifest.finished && known == plan.operators.len(),
-        }),
-        manifest: Some(chosen.manifest),
-    })
+    Ok(Recovered::from_checkpoint(
+        chosen, ledger, next_epoch, begun, plan,
+    ))
 }
 
 fn restored_splits(manifest: &Manifest) -> Vec<RestoredSplit> {
@@ -193,10 +206,11 @@ fn restored_splits(manifest: &Manifest) -> Vec<RestoredSplit> {
     manifest.sources.iter().flat_map(of_source).collect()
 }
 
-struct Chosen {
-    manifest: Manifest,
-    stores: Vec<Store>,
-    skipped: Vec<SkippedCheckpoint>,
+/// A restored checkpoint, and newer ones that were not whole.
+pub(super) struct Chosen {
+    pub(super) manifest: Manifest,
+    pub(super) stores: Vec<Store>,
+    pub(super) skipped: Vec<SkippedCheckpoint>,
 }
 
 /// The newest checkpoint that is whole, by reading all of it.
@@ -233,6 +247,17 @@ fn choose(
     })
 }
 
+/// An epoch that no file in a directory belongs to, nor any that could be left of later ones.
+pub(super) fn next_epoch(names: &[String]) -> u64 {
+    let epochs = names.iter().filter_map(|name| names::epoch_of(name));
+    epochs.max().unwrap_or(0) + 1
+}
+
+/// Number of the newest checkpoint among the names in a directory.
+pub(crate) fn newest_checkpoint(names: &[String]) -> Option<u64> {
+    names.iter().filter_map(|n| names::checkpoint_of(n)).max()
+}
+
 /// True where an older checkpoint may still be whole; false where it would fail alike, or where
 /// nothing is damaged.
 fn is_damage(error: &Error) -> bool {
@@ -250,7 +275,7 @@ fn is_damage(error: &Error) -> bool {
     }
 }
 
-fn restore(
+pub(super) fn restore(
     storage: &dyn Storage,
     identity: &JobIdentity,
     plan: &FlowPlan,
@@ -267,7 +292,7 @@ fn restore(
     Ok((manifest, stores))
 }
 
-fn read_manifest(storage: &dyn Storage, checkpoint: u64) -> Result<Manifest, Error> {
+pub(super) fn read_manifest(storage: &dyn Storage, checkpoint: u64) -> Result<Manifest, Error> {
     let name = names::manifest(checkpoint);
     let file = storage.open(&name)?;
     let length = usize::try_from(file.length_bytes()).unwrap_or(usize::MAX);

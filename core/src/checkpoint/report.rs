@@ -22,6 +22,20 @@ pub struct CheckpointReport {
     pub last: bool,
 }
 
+/// A savepoint that was written.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct SavepointReport {
+    /// The checkpoint that it holds.
+    pub checkpoint: u64,
+    /// Where it is.
+    pub location: String,
+    /// Bytes written for it: images and manifest.
+    pub bytes: u64,
+    /// How long writing took, without the checkpoint.
+    pub duration: Duration,
+}
+
 /// A checkpoint that recovery could not use.
 #[derive(Clone, Debug)]
 #[non_exhaustive]

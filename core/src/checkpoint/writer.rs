@@ -19,6 +19,7 @@ use super::assembly::Assembly;
 use super::budget::WriteBudget;
 use super::coordinator::Notice;
 use super::fold::FoldJob;
+use super::keep::KeepCommand;
 use super::ledger::Ledger;
 use super::names;
 use super::outlets::{Outlets, SinkFailure, StagedRows};
@@ -44,6 +45,8 @@ pub(crate) enum WriterCommand {
     GiveUp { epoch: u64 },
     /// A fold has ended.
     Folded(Box<Result<Vec<ImageEntry>, Error>>),
+    /// The user asks for something about the kept checkpoints.
+    Keep(KeepCommand),
     /// The job is over.
     Exit,
 }
@@ -135,6 +138,11 @@ impl Writer {
                 }
             }
             WriterCommand::Folded(result) => self.folded(*result),
+            WriterCommand::Keep(command) => {
+                if let Some(storage) = &self.parts.storage {
+                    command.obey(&mut self.parts.ledger, &**storage);
+                }
+            }
             WriterCommand::Exit => self.exit(),
         }
     }
@@ -168,11 +176,11 @@ impl Writer {
                     statistics.fold_count += images.len() as u64;
                     statistics.folded_bytes += bytes;
                 });
-                self.parts.ledger.unpin(Some(images));
+                self.parts.ledger.end_fold(Some(images));
             }
             Err(error) => {
                 tracing::warn!(%error, "folding failed; the chain goes on growing");
-                self.parts.ledger.unpin(None);
+                self.parts.ledger.end_fold(None);
             }
         }
     }
@@ -392,10 +400,11 @@ impl Writer {
     }
 
     fn fold(&mut self, storage: Arc<dyn Storage>, assembly: &Assembly) {
-        self.parts.ledger.pin(assembly.epoch);
+        self.parts.ledger.begin_fold(assembly.epoch);
         let page_counts = assembly.reports.iter().flatten().map(|r| r.page_count);
         let images = self.parts.ledger.images().iter().cloned();
         let job = FoldJob {
+            destination: Arc::clone(&storage),
             storage,
             budget: Arc::clone(&self.parts.budget),
             epoch: assembly.epoch,
@@ -403,7 +412,7 @@ impl Writer {
             segments: self.parts.ledger.segments().to_vec(),
         };
         if self.parts.folds.send(job).is_err() {
-            self.parts.ledger.unpin(None);
+            self.parts.ledger.end_fold(None);
         }
     }
 

@@ -1,9 +1,13 @@
 //! Settings of a job.
 
+use std::path::PathBuf;
+use std::sync::Arc;
+
 use frazil_io::runtime::{CpuId, DriverChoice};
+use frazil_io::storage::Storage;
 use frazil_state::{KEY_GROUPS_MAX, KeyGroups};
 
-use super::checkpoints::Checkpoints;
+use super::checkpoints::{Checkpoints, Place};
 use super::cores::Cores;
 use super::handle::JobHandle;
 use super::tuning::Tuning;
@@ -23,6 +27,8 @@ pub struct Job {
     pub(super) key_groups: KeyGroups,
     pub(super) state_bytes_per_shard: u64,
     pub(super) allow_dropped_state: bool,
+    /// A place and, if it is not the newest, the checkpoint in it.
+    pub(super) restore_from: Option<(Place, Option<u64>)>,
     pub(super) tuning: Tuning,
     pub(super) clock: Option<LogicalClock>,
 }
@@ -38,6 +44,7 @@ impl Job {
             key_group_count: KeyGroups::default().count(),
             state_bytes_per_shard: STATE_BYTES_PER_SHARD,
             allow_dropped_state: false,
+            restore_from: None,
             tuning: Tuning::default(),
             clock: None,
         }
@@ -78,6 +85,7 @@ pub struct JobBuilder {
     key_group_count: u32,
     state_bytes_per_shard: u64,
     allow_dropped_state: bool,
+    restore_from: Option<(Place, Option<u64>)>,
     tuning: Tuning,
     clock: Option<LogicalClock>,
 }
@@ -124,6 +132,33 @@ impl JobBuilder {
         self
     }
 
+    /// Starts from the savepoint in the directory `path` instead of from the job's own checkpoint
+    /// directory, in which there must be no checkpoint yet. The savepoint is only read, and not
+    /// needed any more once the job has made a checkpoint. The number of cores is free.
+    ///
+    /// A checkpoint directory that no job uses will do as well: its newest checkpoint counts.
+    ///
+    /// Sinks of the same name as in the savepoint take back what they committed after it, and go on.
+    /// A sink of another name (for files: with another folder) is new: it starts with what follows
+    /// the savepoint. One that cannot take back repeats what it had committed later.
+    pub fn restore_from(mut self, path: impl Into<PathBuf>) -> Self {
+        self.restore_from = Some((Place::Directory(path.into()), None));
+        self
+    }
+
+    /// As [`JobBuilder::restore_from`], from one checkpoint of a checkpoint directory that no job
+    /// uses, for example one that was [pinned](crate::JobHandle::pin).
+    pub fn restore_from_checkpoint(mut self, path: impl Into<PathBuf>, checkpoint: u64) -> Self {
+        self.restore_from = Some((Place::Directory(path.into()), Some(checkpoint)));
+        self
+    }
+
+    /// As [`JobBuilder::restore_from`], from a storage of another kind.
+    pub fn restore_from_storage(mut self, storage: Arc<dyn Storage>) -> Self {
+        self.restore_from = Some((Place::Storage(storage), None));
+        self
+    }
+
     /// Sizes that only tests change.
     #[doc(hidden)]
     pub fn tuning(mut self, tuning: Tuning) -> Self {
@@ -163,6 +198,7 @@ impl JobBuilder {
             key_groups: KeyGroups::new(groups),
             state_bytes_per_shard: self.state_bytes_per_shard,
             allow_dropped_state: self.allow_dropped_state,
+            restore_from: self.restore_from,
             tuning: self.tuning,
             clock: self.clock,
         })

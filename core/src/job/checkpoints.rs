@@ -28,14 +28,33 @@ pub struct Checkpoints {
     timeout: Duration,
     pub(crate) keep: usize,
     max_write_bytes_per_second: Option<u64>,
-    place: Place,
+    place: Option<Place>,
 }
 
+/// A directory or a storage of another kind.
 #[derive(Clone)]
-enum Place {
-    Nowhere,
+pub(super) enum Place {
     Directory(PathBuf),
     Storage(Arc<dyn Storage>),
+}
+
+impl Place {
+    fn open(&self) -> Result<Arc<dyn Storage>, Error> {
+        Ok(match self {
+            Self::Directory(directory) => Arc::new(FileStorage::open(directory)?),
+            Self::Storage(storage) => Arc::clone(storage),
+        })
+    }
+
+    /// Opens what a savepoint is to be read from; a directory is not made.
+    pub(super) fn open_existing(&self) -> Result<Arc<dyn Storage>, Error> {
+        match self {
+            Self::Directory(directory) if !directory.is_dir() => Err(Error::NoSavepoint {
+                location: directory.display().to_string(),
+            }),
+            Self::Directory(_) | Self::Storage(_) => self.open(),
+        }
+    }
 }
 
 impl Checkpoints {
@@ -47,7 +66,7 @@ impl Checkpoints {
             timeout: TIMEOUT,
             keep: KEEP,
             max_write_bytes_per_second: None,
-            place: Place::Nowhere,
+            place: None,
         }
     }
 
@@ -71,14 +90,14 @@ impl Checkpoints {
     /// The directory for checkpoints, made if it is missing. One job at a time can use it.
     #[must_use]
     pub fn dir(mut self, directory: impl Into<PathBuf>) -> Self {
-        self.place = Place::Directory(directory.into());
+        self.place = Some(Place::Directory(directory.into()));
         self
     }
 
     /// A storage of another kind.
     #[must_use]
     pub fn storage(mut self, storage: Arc<dyn Storage>) -> Self {
-        self.place = Place::Storage(storage);
+        self.place = Some(Place::Storage(storage));
         self
     }
 
@@ -122,11 +141,7 @@ impl Checkpoints {
 
     /// Opens the place; `None` where no checkpoints are kept.
     pub(crate) fn open(&self) -> Result<Option<Arc<dyn Storage>>, Error> {
-        Ok(match &self.place {
-            Place::Nowhere => None,
-            Place::Directory(directory) => Some(Arc::new(FileStorage::open(directory)?)),
-            Place::Storage(storage) => Some(Arc::clone(storage)),
-        })
+        self.place.as_ref().map(Place::open).transpose()
     }
 
     pub(crate) fn check(&self) -> Result<(), Error> {
@@ -157,7 +172,7 @@ impl Checkpoints {
         if self.interval.is_some_and(|interval| interval.is_zero()) {
             return refuse("Checkpoints::every", "more than 0", "0".to_owned());
         }
-        if self.interval.is_some() && matches!(self.place, Place::Nowhere) {
+        if self.interval.is_some() && self.place.is_none() {
             return refuse(
                 "Checkpoints::every",
                 "a place: Checkpoints::dir or Checkpoints::storage",

@@ -6,8 +6,9 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use frazil_io::runtime::{Bell, DriverDecision};
+use frazil_io::storage::Storage;
 
-use crate::checkpoint::{CheckpointReport, Notice, RecoveryReport};
+use crate::checkpoint::{CheckpointReport, Notice, RecoveryReport, WriteBudget, WriterCommand};
 use crate::error::Error;
 use crate::shard::ShardProbe;
 use crate::statistics::{CheckpointStatistics, ShardStatistics, Statistics};
@@ -44,7 +45,10 @@ pub struct JobHandle {
     pub(super) newest: Arc<Mutex<Option<CheckpointReport>>>,
     pub(super) recovery: Option<RecoveryReport>,
     pub(super) driver: DriverDecision,
-    pub(super) persistent: bool,
+    /// Where checkpoints are kept, if they are.
+    pub(super) storage: Option<Arc<dyn Storage>>,
+    pub(super) budget: Arc<WriteBudget>,
+    pub(super) commands: Sender<WriterCommand>,
 }
 
 impl JobHandle {
@@ -86,7 +90,7 @@ impl JobHandle {
     /// [`Error::CheckpointDropped`] with the reason, [`Error::NoCheckpoints`] for a job without a
     /// checkpoint directory, [`Error::Ended`] if the job ended first.
     pub fn checkpoint(&self) -> Result<CheckpointReport, Error> {
-        if !self.persistent {
+        if self.storage.is_none() {
             return Err(Error::NoCheckpoints);
         }
         let (asker, answer) = channel();

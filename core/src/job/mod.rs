@@ -4,6 +4,7 @@ mod builder;
 mod checkpoints;
 mod cores;
 mod handle;
+mod savepoints;
 mod shards;
 mod start;
 mod tuning;

@@ -17,7 +17,8 @@ use super::handle::JobHandle;
 use super::shards::{Common, seeds, spawn_shards};
 use crate::checkpoint::{
     Coordinator, CoordinatorParts, FoldJob, JobIdentity, ManifestTemplate, Notice, Outlets,
-    Recovered, Writer, WriterCommand, WriterParts, flow_fingerprint, recover,
+    Recovered, Savepoint, WriteBudget, Writer, WriterCommand, WriterParts, flow_fingerprint,
+    recover, recover_from_savepoint,
 };
 use crate::error::Error;
 use crate::flow::{Flow, FlowPlan};
@@ -42,13 +43,13 @@ where
     let mut prepared = prepare(&job, &build)?;
     let (common, inboxes) = Common::new(job.cpus.len(), job.clock());
     let (links, shard_links) = links(&job);
-    let persistent = prepared.storage.is_some();
+    let storage = prepared.storage.clone();
     let seeds = seeds(
         &job,
         &prepared.plan,
         &mut prepared.recovered,
         links,
-        persistent,
+        storage.is_some(),
     );
     let measured = Arc::new(Mutex::new(CheckpointStatistics::new()));
     let newest = Arc::new(Mutex::new(None));
@@ -73,6 +74,7 @@ where
         verbs,
         Arc::new(build),
     );
+    let commands = helpers.commands.clone();
     let coordinator = Coordinator::new(CoordinatorParts {
         timing: job.checkpoints.timing(),
         next_epoch,
@@ -96,11 +98,7 @@ where
         return Err(Error::Ended);
     }
     Ok(JobHandle {
-        coordinator: helper("frazil-coordinator", move || {
-            let outcome = coordinator.run();
-            drop(lock);
-            outcome
-        })?,
+        coordinator: spawn_coordinator(coordinator, lock)?,
         notices: common.notices,
         shards: common.probes.into_iter().zip(common.bells).collect(),
         checkpoint_statistics: measured,
@@ -108,7 +106,21 @@ where
         newest,
         recovery: report,
         driver,
-        persistent,
+        storage,
+        budget: helpers.budget,
+        commands,
+    })
+}
+
+/// The job's storage stays locked until all its threads have ended.
+fn spawn_coordinator(
+    coordinator: Coordinator,
+    lock: Option<Box<dyn StorageLock>>,
+) -> Result<JoinHandle<Result<(), Error>>, Error> {
+    helper("frazil-coordinator", move || {
+        let outcome = coordinator.run();
+        drop(lock);
+        outcome
     })
 }
 
@@ -144,21 +156,7 @@ fn prepare(job: &Job, build: &impl Fn(&Flow)) -> Result<Prepared, Error> {
     };
     let mut outlets = Outlets::new(std::mem::take(&mut plan.sinks));
     let configs = store_configs(job);
-    let mut recovered = match &storage {
-        Some(storage) => {
-            let identity = JobIdentity {
-                name: job.name.clone(),
-                key_group_count: job.key_groups.count(),
-                keep: job.checkpoints.keep,
-                allow_dropped_state: job.allow_dropped_state,
-            };
-            recover(&**storage, &identity, &plan, &configs, &mut outlets)?
-        }
-        None => {
-            outlets.recover_fresh()?;
-            Recovered::fresh(&configs, job.checkpoints.keep, 1)?
-        }
-    };
+    let mut recovered = recovered(job, storage.as_deref(), &plan, &configs, &mut outlets)?;
     recovered.ledger.fold_from(job.tuning.fold_chain_bytes_min);
     Ok(Prepared {
         plan,
@@ -168,6 +166,33 @@ fn prepare(job: &Job, build: &impl Fn(&Flow)) -> Result<Prepared, Error> {
         outlets,
         recovered,
     })
+}
+
+fn recovered(
+    job: &Job,
+    storage: Option<&dyn Storage>,
+    plan: &FlowPlan,
+    configs: &[StoreConfig],
+    outlets: &mut Outlets,
+) -> Result<Recovered, Error> {
+    let identity = JobIdentity {
+        name: job.name.clone(),
+        key_group_count: job.key_groups.count(),
+        keep: job.checkpoints.keep,
+        allow_dropped_state: job.allow_dropped_state,
+    };
+    if let Some((place, checkpoint)) = &job.restore_from {
+        let place = place.open_existing()?;
+        let savepoint = Savepoint::find(&*place, *checkpoint)?;
+        return recover_from_savepoint(&savepoint, storage, &identity, plan, configs, outlets);
+    }
+    match storage {
+        Some(storage) => recover(storage, &identity, plan, configs, outlets),
+        None => {
+            outlets.recover_fresh()?;
+            Recovered::fresh(configs, job.checkpoints.keep, 1)
+        }
+    }
 }
 
 fn store_configs(job: &Job) -> Vec<StoreConfig> {
@@ -222,6 +247,7 @@ fn template(job: &Job, plan: &FlowPlan) -> Manifest {
 struct Helpers {
     writer: JoinHandle<()>,
     folder: JoinHandle<()>,
+    budget: Arc<WriteBudget>,
     commands: std::sync::mpsc::Sender<WriterCommand>,
 }
 
@@ -233,6 +259,7 @@ impl Helpers {
         common: &Common,
         statistics: Arc<Mutex<CheckpointStatistics>>,
     ) -> Result<Self, Error> {
+        let budget = Arc::new(job.checkpoints.budget());
         let (commands, inbox) = channel();
         let (folds, fold_inbox) = channel();
         let writer = Writer::new(WriterParts {
@@ -244,7 +271,7 @@ impl Helpers {
             links,
             outlets: prepared.outlets,
             ledger: prepared.recovered.ledger,
-            budget: Arc::new(job.checkpoints.budget()),
+            budget: Arc::clone(&budget),
             control: Arc::clone(&common.control),
             commands: inbox,
             notices: common.notices.clone(),
@@ -255,6 +282,7 @@ impl Helpers {
         Ok(Self {
             writer: helper("frazil-writer", move || writer.run())?,
             folder: helper("frazil-folder", move || fold(&fold_inbox, &fold_commands))?,
+            budget,
             commands,
         })
     }
