@@ -35,6 +35,15 @@ pub(crate) struct PageMeta {
     padding: [u8; 5],
 }
 
+impl PageMeta {
+    /// The live and the frozen mask, where `live` is the parity of the live epoch.
+    #[inline]
+    fn masks_by_role(&self, live: usize) -> (u64, u64) {
+        let [even, odd] = self.masks;
+        if live == 0 { (even, odd) } else { (odd, even) }
+    }
+}
+
 const _: () = assert!(
     size_of::<PageMeta>() == 32,
     "two page metas share a cache line"
@@ -59,8 +68,8 @@ pub(crate) struct Arena {
     populated: PopulatedMark,
     budget_bytes: u64,
     budget_pages: usize,
-    /// Raised whenever a hash leads to another bucket than before.
-    directory_version: u32,
+    /// Raised whenever a record may have moved or gone.
+    layout_version: u32,
 }
 
 impl Arena {
@@ -84,7 +93,7 @@ impl Arena {
             populated: PopulatedMark::default(),
             budget_bytes,
             budget_pages,
-            directory_version: 1,
+            layout_version: 1,
         };
         arena.populate_to(1);
         superblock::format(&mut arena);
@@ -97,13 +106,14 @@ impl Arena {
     }
 
     #[inline]
-    pub(crate) fn directory_version(&self) -> u32 {
-        self.directory_version
+    pub(crate) fn layout_version(&self) -> u32 {
+        self.layout_version
     }
 
-    pub(crate) fn raise_directory_version(&mut self) {
-        // A version comes back after four billion splits; hints live for one batch.
-        self.directory_version = self.directory_version.wrapping_add(1).max(1);
+    pub(crate) fn raise_layout_version(&mut self) {
+        // A version comes back after four billion changes; what was found ahead lives for three
+        // runs of records. 0 stands for "not found ahead".
+        self.layout_version = self.layout_version.wrapping_add(1).max(1);
     }
 
     /// Hints the CPU to load one line of a page.
@@ -152,6 +162,15 @@ impl Arena {
 
     #[inline]
     fn mark(&mut self, id: PageId, mask: u64) {
+        let (live, frozen) = self.metas[id.index()].masks_by_role(self.live);
+        // A line that is changed often is marked already, most of the time.
+        if mask & !live != 0 || frozen != 0 {
+            self.mark_more(id, mask);
+        }
+    }
+
+    #[inline(never)]
+    fn mark_more(&mut self, id: PageId, mask: u64) {
         let live = self.live;
         if self.metas[id.index()].masks[live ^ 1] != 0 {
             self.before_first_write(id);

@@ -57,7 +57,7 @@ impl Store {
                 table: name.clone(),
                 group: self.owned_groups().groups.group_of(hash_bytes(key)),
                 key: key.to_vec(),
-                value: table.value(arena, found)?.to_vec(),
+                value: table.value(arena, &table.geometry, found)?.to_vec(),
             });
             Ok(())
         })?;

@@ -59,6 +59,6 @@ pub use rkyv::seal::Seal;
 pub use snapshot::CaptureStatus;
 pub use staging::StagingSize;
 pub use store::{Store, StoreConfig};
-pub use table::{ScanCursor, ValueTable};
+pub use table::{Lookahead, RUN_KEYS_MAX, ScanCursor, ValueTable};
 pub use tree::{DueTimer, ListTable, MapTable, OrderedCursor, TimerTable};
 pub use value::Value;

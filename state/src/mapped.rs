@@ -10,17 +10,24 @@
 //!    holds the `Arc` but only advises the kernel, which changes no content.
 //! 4. A [`Page`] is its 4096 bytes and nothing else, so `n` consecutive pages are `n * 4096`
 //!    consecutive, initialised bytes.
+//! 5. A plain value (an archive without out-of-line data) is one `T` that rkyv's `CheckBytes`
+//!    accepts; bytes are looked at as a `T` only after it did.
 #![expect(
     unsafe_code,
-    reason = "typed slices over an anonymous mapping, and prefetch"
+    reason = "typed slices over an anonymous mapping, typed views of slots, and prefetch"
 )]
 
-use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use memmap2::{Advice, MmapOptions, MmapRaw};
+use rkyv::Portable;
+use rkyv::api::low::LowValidator;
+use rkyv::bytecheck::CheckBytes;
+use rkyv::rancor::{BoxedError, Strategy};
+use rkyv::validation::Validator;
+use rkyv::validation::archive::ArchiveValidator;
 
 use crate::error::StateError;
 use crate::page::{PAGE_BYTES, Page};
@@ -42,10 +49,18 @@ impl Zeroed for crate::arena::PageMeta {}
 /// A slice of `capacity` elements in reserved memory; all of it can be touched, what is not
 /// populated faults.
 pub(crate) struct Mapped<T: Zeroed> {
-    map: Arc<MmapRaw>,
+    /// The mapping's first byte: read for every access, so it stands here and not behind the `Arc`.
+    first: *mut T,
     capacity: usize,
-    element: PhantomData<T>,
+    map: Arc<MmapRaw>,
 }
+
+// SAFETY: by invariant 3 a `Mapped` is to its memory what a boxed slice is to its own, and `T` is
+// plain data.
+unsafe impl<T: Zeroed> Send for Mapped<T> {}
+
+// SAFETY: as for `Send`; through `&self` the memory is only read.
+unsafe impl<T: Zeroed> Sync for Mapped<T> {}
 
 impl<T: Zeroed> Mapped<T> {
     /// Reserves memory for `capacity` zeroed elements.
@@ -59,10 +74,11 @@ impl<T: Zeroed> Mapped<T> {
         // Huge pages halve random writes; where the kernel has none the call fails and small pages
         // serve.
         let _ = map.advise(Advice::HugePage);
+        let map = Arc::new(MmapRaw::from(map));
         Ok(Self {
-            map: Arc::new(MmapRaw::from(map)),
+            first: map.as_mut_ptr().cast::<T>(),
             capacity,
-            element: PhantomData,
+            map,
         })
     }
 
@@ -81,12 +97,9 @@ impl<T: Zeroed> Mapped<T> {
         #[cfg(all(target_arch = "x86_64", not(miri)))]
         {
             use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            let address = self
-                .map
-                .as_mut_ptr()
-                .wrapping_add(index * size_of::<T>() + offset);
+            let element = self.first.wrapping_add(index).cast::<i8>();
             // SAFETY: a prefetch dereferences nothing: it cannot fault whatever the address is.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast::<i8>()) };
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(element.wrapping_add(offset)) };
         }
     }
 }
@@ -96,19 +109,17 @@ impl<T: Zeroed> Deref for Mapped<T> {
 
     #[inline]
     fn deref(&self) -> &[T] {
-        let first = self.map.as_mut_ptr().cast::<T>();
         // SAFETY: invariants 1 and 2: `capacity` valid, aligned elements live behind `first` as
         // long as `self.map`; invariant 3: `&self` excludes every writer.
-        unsafe { std::slice::from_raw_parts(first, self.capacity) }
+        unsafe { std::slice::from_raw_parts(self.first, self.capacity) }
     }
 }
 
 impl<T: Zeroed> DerefMut for Mapped<T> {
     #[inline]
     fn deref_mut(&mut self) -> &mut [T] {
-        let first = self.map.as_mut_ptr().cast::<T>();
         // SAFETY: as in `deref`; `&mut self` excludes every other reader and writer (invariant 3).
-        unsafe { std::slice::from_raw_parts_mut(first, self.capacity) }
+        unsafe { std::slice::from_raw_parts_mut(self.first, self.capacity) }
     }
 }
 
@@ -132,6 +143,24 @@ impl Mapped<Page> {
         // (invariant 2).
         unsafe { std::slice::from_raw_parts_mut(pages.as_mut_ptr().cast::<u8>(), length) }
     }
+}
+
+/// `bytes` as a value without out-of-line data, once rkyv accepts them as one; none if they have
+/// not its length and alignment.
+#[inline]
+pub(crate) fn view_plain<T>(bytes: &[u8]) -> Option<Result<&T, BoxedError>>
+where
+    T: Portable + for<'a> CheckBytes<LowValidator<'a, BoxedError>>,
+{
+    let value = bytes.as_ptr().cast::<T>();
+    if bytes.len() != size_of::<T>() || !value.is_aligned() {
+        return None;
+    }
+    let mut validator = Validator::new(ArchiveValidator::new(bytes), ());
+    // SAFETY: `value` is aligned and `size_of::<T>()` initialised bytes, by the look at both.
+    let checked = unsafe { T::check_bytes(value, Strategy::wrap(&mut validator)) };
+    // SAFETY: the bytes are a valid `T` (invariant 5), borrowed as long as the result lives.
+    Some(checked.map(|()| unsafe { &*value }))
 }
 
 /// Populates parts of a mapping, on any thread.

@@ -14,6 +14,7 @@ use rkyv::ser::{Positional, Writer};
 use rkyv::{Archive, Deserialize, Portable, Serialize};
 
 use crate::hash::hash_bytes;
+use crate::mapped;
 
 /// A type that can be kept as state: everything with rkyv's `Archive`, `Serialize` and
 /// `Deserialize` derives and no shared pointers.
@@ -81,10 +82,12 @@ pub(crate) const fn fixed_bytes<V: Value>() -> Option<usize> {
 }
 
 /// Alignment that a slot for `V` needs; archives of out-of-line data may need more than their root.
-pub(crate) fn alignment<V: Value>() -> usize {
-    match fixed_bytes::<V>() {
-        Some(_) => align_of::<V::Archived>(),
-        None => align_of::<V::Archived>().max(16),
+pub(crate) const fn alignment<V: Value>() -> usize {
+    let root = align_of::<V::Archived>();
+    if fixed_bytes::<V>().is_none() && root < 16 {
+        16
+    } else {
+        root
     }
 }
 
@@ -119,6 +122,12 @@ pub(crate) fn archive<V: Value>(
 /// Checked view of archived bytes.
 #[inline]
 pub(crate) fn view<V: Value>(bytes: &[u8]) -> Result<&V::Archived, BoxedError> {
+    // The same checks, but the compiler sees through these: for numbers nothing is left.
+    if fixed_bytes::<V>().is_some()
+        && let Some(checked) = mapped::view_plain(bytes)
+    {
+        return checked;
+    }
     access::<V::Archived, BoxedError>(bytes)
 }
 

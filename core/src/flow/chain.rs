@@ -50,8 +50,9 @@ pub(crate) trait KeyedOperator<R: Record + ?Sized>: 'static {
     /// What comes out.
     type Out: Record + ?Sized;
 
-    /// Announces records, so that their state is in the cache when they come.
-    fn prefetch(&self, hashes: &[KeyHash], cx: &Context<'_>);
+    /// Announces a run of records, so that their state is in the cache when they come. Runs are
+    /// announced in order, each once, two runs before it comes; at the end of a batch empty ones.
+    fn prefetch(&mut self, hashes: &[KeyHash], cx: &Context<'_>);
 
     /// Takes one record with its key's hash.
     fn record<N: Operator<Self::Out>>(

@@ -1,5 +1,7 @@
 //! The stage behind an exchange.
 
+use frazil_state::{KeyHash, RUN_KEYS_MAX};
+
 use super::chain::{KeyedOperator, Operator};
 use super::record::{Record, RecordBatch};
 use super::stage::{Progress, SplitPosition, Stage};
@@ -8,9 +10,10 @@ use crate::shard::Context;
 
 /// Records that one slice takes at most, give or take one run.
 const SLICE_RECORDS: usize = 1024;
-/// Records between two looks at the tail's room and at the capture's need for a break; also how far
-/// ahead state is prefetched.
+/// Records between two looks at the tail's room and at the capture's need for a break; state is
+/// prefetched two runs ahead.
 const RUN_RECORDS: usize = 64;
+const _: () = assert!(RUN_RECORDS <= RUN_KEYS_MAX);
 
 /// An exchange's receiver, the operator that owns state, and what follows it.
 ///
@@ -123,8 +126,8 @@ impl<R: Record + ?Sized, O: KeyedOperator<R>, N: Operator<O::Out>> KeyedStage<R,
         let batch = &in_hand.received.batch;
         let (begin, batch_end) = (in_hand.next, batch.hashes.len());
         let end = batch_end.min(begin + RUN_RECORDS);
-        let ahead = &batch.hashes[end..batch_end.min(end + RUN_RECORDS)];
-        self.operator.prefetch(ahead, cx);
+        self.operator
+            .prefetch(run_of(&batch.hashes, end + RUN_RECORDS), cx);
         cx.stamp_ns = batch.stamp_ns;
         for index in begin..end {
             let (hash, record) = (batch.hashes[index], batch.records.get(index));
@@ -145,9 +148,10 @@ impl<R: Record + ?Sized, O: KeyedOperator<R>, N: Operator<O::Out>> KeyedStage<R,
             return None;
         }
         if let Some(received) = self.receiver.poll() {
-            let hashes = &received.batch.hashes;
-            let first_run = &hashes[..hashes.len().min(RUN_RECORDS)];
-            self.operator.prefetch(first_run, cx);
+            for first in [0, RUN_RECORDS] {
+                let run = run_of(&received.batch.hashes, first);
+                self.operator.prefetch(run, cx);
+            }
             self.in_hand = Some(InHand { received, next: 0 });
             return Some(0);
         }
@@ -160,6 +164,12 @@ impl<R: Record + ?Sized, O: KeyedOperator<R>, N: Operator<O::Out>> KeyedStage<R,
         self.barrier = Some(epoch);
         Some(0)
     }
+}
+
+/// The run that begins at `first`, if the batch reaches so far.
+fn run_of(hashes: &[KeyHash], first: usize) -> &[KeyHash] {
+    let end = hashes.len();
+    &hashes[first.min(end)..end.min(first + RUN_RECORDS)]
 }
 
 impl<R: Record + ?Sized, O: KeyedOperator<R>, N: Operator<O::Out>> Stage for KeyedStage<R, O, N> {

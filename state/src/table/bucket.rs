@@ -160,17 +160,35 @@ impl<'a> Bucket<'a> {
         None
     }
 
-    /// Offset of the first slot that could hold the hash, for prefetching.
-    #[inline]
-    pub(crate) fn likely_record_at(&self, hash: KeyHash) -> Option<usize> {
-        let groups = self.groups();
-        let group = tags::home_group(hash, groups);
+    /// First slot of the home group whose tag is that of the hash: it holds a record.
+    #[inline(always)]
+    pub(crate) fn likely_slot(&self, hash: KeyHash) -> Option<usize> {
+        let group = tags::home_group(hash, self.groups());
         let found = tags::matches(&self.tag_group(group), tags::tag_of(hash));
-        (found != 0).then(|| self.record_at(group * GROUP_SLOTS + found.trailing_zeros() as usize))
+        (found != 0).then(|| group * GROUP_SLOTS + found.trailing_zeros() as usize)
+    }
+
+    /// Whether a slot that held a record in this layout of the arena holds this key; false for a
+    /// slot that no page has.
+    #[inline(always)]
+    pub(crate) fn holds(&self, slot: usize, hash: KeyHash, key: &[u8]) -> bool {
+        match &self.geometry.fixed {
+            Some(fixed) => {
+                let at = fixed.slots_at + slot * fixed.stride;
+                let stored = self.page.0.get(at..at + key.len());
+                stored.is_some_and(|stored| bytes_equal(stored, key))
+            }
+            // A slotted record may have been removed without a change of the layout.
+            None => {
+                slot < self.groups() * GROUP_SLOTS
+                    && self.page.u8_at(BUCKET_HEADER_BYTES + slot) == tags::tag_of(hash)
+                    && bytes_equal(self.key(slot), key)
+            }
+        }
     }
 
     #[inline]
-    fn record_at(&self, slot: usize) -> usize {
+    pub(super) fn record_at(&self, slot: usize) -> usize {
         match &self.geometry.fixed {
             Some(fixed) => fixed.slots_at + slot * fixed.stride,
             None => usize::from(self.page.u16_at(self.offset_at(slot))),

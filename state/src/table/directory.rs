@@ -20,7 +20,7 @@
 use super::nodes;
 use crate::arena::Arena;
 use crate::error::StateError;
-use crate::page::{LINE_BYTES, PAGE_BYTES, PageId, PageKind};
+use crate::page::{LINE_BYTES, PAGE_BYTES, Page, PageId, PageKind};
 
 pub(super) const ENTRIES_AT: usize = 64;
 const ROOT_BYTES: usize = 16;
@@ -137,6 +137,38 @@ pub(crate) fn locate(arena: &Arena, roots_first: PageId, group: u32, path: u64) 
     })
 }
 
+/// As [`locate`], without what refers to the bucket; page 0 where the group is empty. This is the
+/// one that every record needs.
+#[inline(always)]
+pub(crate) fn bucket_for(pages: &[Page], roots_first: PageId, group: u32, path: u64) -> PageId {
+    let (page, at) = root_at(roots_first, group);
+    let root = &pages[page.index()];
+    let reference = root.u32_at(at);
+    if reference & INDIRECT == 0 {
+        return PageId(reference);
+    }
+    let depth = root.u32_at(at + ROOT_DEPTH_AT);
+    let directory = &pages[(reference & !INDIRECT) as usize];
+    let reference = directory.u32_at(ENTRIES_AT + 4 * top_bits(path, 0, depth));
+    if reference & INDIRECT == 0 {
+        return PageId(reference);
+    }
+    bucket_below(pages, reference, path, depth)
+}
+
+/// The bucket below a node at `resolved` path bits.
+#[inline(never)]
+fn bucket_below(pages: &[Page], node: u32, path: u64, resolved: u32) -> PageId {
+    let (mut reference, mut resolved) = (node, resolved);
+    while reference & INDIRECT != 0 {
+        let (page, at) = node_at(reference);
+        let entry = at + 4 * top_bits(path, resolved, NODE_BITS);
+        reference = pages[page.index()].u32_at(entry);
+        resolved += NODE_BITS;
+    }
+    PageId(reference)
+}
+
 /// `count` bits of the path after the first `skip`.
 #[inline]
 #[expect(
@@ -176,14 +208,14 @@ pub(super) fn put_root(
     root[..ROOT_DEPTH_AT].copy_from_slice(&reference.to_le_bytes());
     root[ROOT_DEPTH_AT..ROOT_COUNT_AT].copy_from_slice(&depth.to_le_bytes());
     root[ROOT_COUNT_AT..].copy_from_slice(&records.to_le_bytes());
-    arena.raise_directory_version();
+    arena.raise_layout_version();
 }
 
 /// Makes `bucket` the only bucket of an empty group.
 pub(crate) fn set_root(arena: &mut Arena, roots_first: PageId, group: u32, bucket: PageId) {
     let (page, at) = root_at(roots_first, group);
     arena.write(page, at, &bucket.0.to_le_bytes());
-    arena.raise_directory_version();
+    arena.raise_layout_version();
 }
 
 /// Makes room below `place` so that its bucket, of depth `depth`, can have two references:
@@ -270,7 +302,7 @@ pub(crate) fn split_references(
     for entry in bytes.chunks_exact_mut(4) {
         entry.copy_from_slice(&sibling.0.to_le_bytes());
     }
-    arena.raise_directory_version();
+    arena.raise_layout_version();
 }
 
 /// What a walk over a group's references comes to.

@@ -30,7 +30,7 @@ pub(super) fn join_references(
     for entry in bytes.chunks_exact_mut(4) {
         entry.copy_from_slice(&bucket.0.to_le_bytes());
     }
-    arena.raise_directory_version();
+    arena.raise_layout_version();
 }
 
 /// Takes away what resolves nothing above a bucket of depth `depth`: its node if all references in

@@ -7,7 +7,7 @@
 use super::tags;
 use crate::hash::KeyHash;
 use crate::key::KEY_BYTES_MAX;
-use crate::page::{LINE_BYTES, PAGE_BYTES, align_up};
+use crate::page::{LINE_BYTES, PAGE_BYTES, align_up, line_mask};
 use crate::runs::RUN_REFERENCE_BYTES;
 
 /// Bytes of a bucket's header; tags follow.
@@ -81,19 +81,21 @@ pub(crate) struct FixedSlots {
     pub(crate) capacity: usize,
     pub(crate) groups: usize,
     pub(crate) value_at: usize,
+    /// Whether each slot's value lies in one line.
+    pub(crate) has_one_line_values: bool,
 }
 
 impl Geometry {
     /// # Panics
     /// If the alignment is no power of two up to 16: rkyv archives have no larger one.
-    pub(crate) fn new(
+    pub(crate) const fn new(
         key_bytes: Option<usize>,
         value_bytes: Option<usize>,
         value_align: usize,
     ) -> Self {
         assert!(
             value_align.is_power_of_two() && value_align <= 16,
-            "value_align={value_align}, expected a power of two up to 16"
+            "the alignment of values is a power of two up to 16"
         );
         let fixed = match (key_bytes, value_bytes) {
             (Some(key), Some(value)) => FixedSlots::new(key, value, value_align),
@@ -141,6 +143,15 @@ impl Geometry {
         }
     }
 
+    /// Lines of a value of `length` bytes, at least 1, at `at` in the page.
+    #[inline]
+    pub(crate) fn value_mask(&self, at: usize, length: usize) -> u64 {
+        match &self.fixed {
+            Some(fixed) if fixed.has_one_line_values => 1 << (at / LINE_BYTES),
+            _ => line_mask(at, length),
+        }
+    }
+
     /// Slotted records begin at multiples of this, so that an aligned offset inside stays aligned.
     pub(crate) fn record_align(&self) -> usize {
         self.value_align.max(2)
@@ -148,31 +159,48 @@ impl Geometry {
 }
 
 impl FixedSlots {
-    fn new(key_bytes: usize, value_bytes: usize, value_align: usize) -> Option<Self> {
+    const fn new(key_bytes: usize, value_bytes: usize, value_align: usize) -> Option<Self> {
         let value_at = align_up(key_bytes, value_align);
-        let stride = align_up(value_at + value_bytes, value_align).max(value_align);
+        let mut stride = align_up(value_at + value_bytes, value_align);
+        if stride == 0 {
+            stride = value_align;
+        }
         // Records of whole lines start at lines, so that an update dirties as few as it can.
         let align = if stride.is_multiple_of(LINE_BYTES) {
             LINE_BYTES
         } else {
             value_align
         };
-        let slots_at = |capacity: usize| {
-            let tags = capacity.div_ceil(GROUP_SLOTS) * GROUP_SLOTS;
-            align_up(BUCKET_HEADER_BYTES + tags, align)
-        };
         let mut capacity = (PAGE_BYTES - BUCKET_HEADER_BYTES) / (stride + 1);
-        while capacity >= 2 && slots_at(capacity) + capacity * stride > PAGE_BYTES {
+        while capacity >= 2 && slots_at(capacity, align) + capacity * stride > PAGE_BYTES {
             capacity -= 1;
         }
-        (capacity >= 2).then(|| Self {
+        if capacity < 2 {
+            return None;
+        }
+        let slots_at = slots_at(capacity, align);
+        let mut has_one_line_values = true;
+        let mut slot = 0;
+        while slot < capacity {
+            let at = slots_at + slot * stride + value_at;
+            has_one_line_values &= at % LINE_BYTES + value_bytes <= LINE_BYTES;
+            slot += 1;
+        }
+        Some(Self {
             stride,
-            slots_at: slots_at(capacity),
+            slots_at,
             capacity,
             groups: capacity.div_ceil(GROUP_SLOTS),
             value_at,
+            has_one_line_values,
         })
     }
+}
+
+/// Where the slots of a bucket with this capacity begin.
+const fn slots_at(capacity: usize, align: usize) -> usize {
+    let tags = capacity.div_ceil(GROUP_SLOTS) * GROUP_SLOTS;
+    align_up(BUCKET_HEADER_BYTES + tags, align)
 }
 
 #[cfg(test)]
@@ -184,13 +212,20 @@ mod tests {
         for key in 0..200 {
             for value in 0..300 {
                 for align in [1, 2, 4, 8, 16] {
-                    let Some(fixed) = Geometry::new(Some(key), Some(value), align).fixed else {
+                    let geometry = Geometry::new(Some(key), Some(value), align);
+                    let Some(fixed) = geometry.fixed else {
                         continue;
                     };
                     assert!(fixed.slots_at >= BUCKET_HEADER_BYTES + fixed.groups * GROUP_SLOTS);
                     assert!(fixed.slots_at + fixed.capacity * fixed.stride <= PAGE_BYTES);
                     assert_eq!((fixed.slots_at + fixed.value_at) % align, 0);
                     assert_eq!(fixed.stride % align, 0);
+                    if value > 0 {
+                        let at = fixed.slots_at + fixed.value_at;
+                        for at in (0..fixed.capacity).map(|slot| at + slot * fixed.stride) {
+                            assert_eq!(geometry.value_mask(at, value), line_mask(at, value));
+                        }
+                    }
                 }
             }
         }

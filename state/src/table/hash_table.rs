@@ -8,7 +8,6 @@
 use super::bucket::{self, Bucket, Fit, Spot};
 use super::directory::{self, Place};
 use super::geometry::{Geometry, ValueForm};
-use super::hints::Hints;
 use crate::arena::Arena;
 use crate::catalog::{self, NewTable, TableIndex};
 use crate::error::StateError;
@@ -62,7 +61,6 @@ pub(crate) struct HashTable {
     pub(crate) roots: PageId,
     pub(crate) owned: OwnedGroups,
     pub(crate) geometry: Geometry,
-    hints: Hints,
 }
 
 /// A record that exists.
@@ -84,7 +82,6 @@ impl HashTable {
             roots: catalog::roots(arena, index),
             owned,
             geometry: catalog::geometry(arena, index)?,
-            hints: Hints::new(),
         })
     }
 
@@ -111,6 +108,21 @@ impl HashTable {
         }
     }
 
+    /// A bucket through a geometry that may be a constant.
+    #[inline]
+    pub(super) fn bucket_of<'a>(
+        &self,
+        arena: &'a Arena,
+        geometry: &'a Geometry,
+        page: PageId,
+    ) -> Bucket<'a> {
+        debug_assert_eq!(geometry, &self.geometry);
+        Bucket {
+            page: arena.page(page),
+            geometry,
+        }
+    }
+
     /// Group of a key, relative to the shard's first.
     #[inline]
     pub(super) fn group(&self, hash: KeyHash) -> u32 {
@@ -118,9 +130,16 @@ impl HashTable {
     }
 
     #[inline]
-    fn locate(&self, arena: &Arena, hash: KeyHash) -> Option<Place> {
+    pub(super) fn locate(&self, arena: &Arena, hash: KeyHash) -> Option<Place> {
         let path = self.owned.groups.path_of(hash);
         directory::locate(arena, self.roots, self.group(hash), path)
+    }
+
+    /// The bucket for a hash; page 0 where the group is empty.
+    #[inline(always)]
+    pub(super) fn bucket_for(&self, arena: &Arena, hash: KeyHash) -> PageId {
+        let path = self.owned.groups.path_of(hash);
+        directory::bucket_for(&arena.pages, self.roots, self.group(hash), path)
     }
 
     /// Loads the lines that finding these keys will read: first tags, then the likely records.
@@ -128,32 +147,49 @@ impl HashTable {
         for block in hashes.chunks(PREFETCH_BLOCK) {
             let mut pages = [PageId::SUPERBLOCK; PREFETCH_BLOCK];
             for (page, hash) in pages.iter_mut().zip(block) {
-                if let Some(place) = self.locate(arena, *hash) {
-                    *page = place.bucket;
-                    self.hints
-                        .note(*hash, place.bucket, arena.directory_version());
-                    arena.prefetch(place.bucket, self.geometry.likely_tags_at(*hash));
-                }
+                *page = self.bucket_for(arena, *hash);
+                arena.prefetch(*page, self.geometry.likely_tags_at(*hash));
             }
             for (page, hash) in pages.iter().zip(block) {
+                let bucket = self.bucket(arena, *page);
                 if *page != PageId::SUPERBLOCK
-                    && let Some(at) = self.bucket(arena, *page).likely_record_at(*hash)
+                    && let Some(slot) = bucket.likely_slot(*hash)
                 {
-                    arena.prefetch(*page, at);
+                    arena.prefetch(*page, bucket.record_at(slot));
                 }
             }
         }
     }
 
-    /// Finds a key.
+    /// Finds a key. `geometry` is the table's own; where it is a constant, the search has no branch
+    /// on it.
     #[inline]
-    pub(crate) fn find(&self, arena: &Arena, hash: KeyHash, key: &[u8]) -> Option<Found> {
-        let mut page = match self.hints.bucket(hash, arena.directory_version()) {
-            Some(bucket) => bucket,
-            None => self.locate(arena, hash)?.bucket,
-        };
+    pub(crate) fn find(
+        &self,
+        arena: &Arena,
+        geometry: &Geometry,
+        hash: KeyHash,
+        key: &[u8],
+    ) -> Option<Found> {
+        match self.bucket_for(arena, hash) {
+            PageId::SUPERBLOCK => None,
+            first => self.find_from(arena, geometry, first, hash, key),
+        }
+    }
+
+    /// Finds a key in a bucket and what overflowed from it.
+    #[inline]
+    pub(super) fn find_from(
+        &self,
+        arena: &Arena,
+        geometry: &Geometry,
+        first: PageId,
+        hash: KeyHash,
+        key: &[u8],
+    ) -> Option<Found> {
+        let mut page = first;
         loop {
-            let bucket = self.bucket(arena, page);
+            let bucket = self.bucket_of(arena, geometry, page);
             if let Some(slot) = bucket.find(hash, key) {
                 return Some(Found { page, slot });
             }
@@ -236,6 +272,7 @@ impl HashTable {
             bucket::copy_record(&mut rebuilt, source, slot, hash_bytes(source.key(slot)));
         }
         arena.replace(id, &rebuilt);
+        arena.raise_layout_version();
     }
 
     fn split(&self, arena: &mut Arena, hash: KeyHash, place: Place) -> Result<(), StateError> {

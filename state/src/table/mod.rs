@@ -6,7 +6,7 @@ mod directory;
 mod directory_shrink;
 mod geometry;
 mod hash_table;
-mod hints;
+mod lookahead;
 mod nodes;
 mod pages;
 mod records;
@@ -21,6 +21,7 @@ pub(crate) use directory::{
 };
 pub(crate) use geometry::{Geometry, ValueForm};
 pub(crate) use hash_table::{HashTable, OwnedGroups};
+pub use lookahead::{Lookahead, RUN_KEYS_MAX};
 pub(crate) use nodes::node_count;
 pub(crate) use pages::{TablePages, root_pages};
 pub use scan::ScanCursor;

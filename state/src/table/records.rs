@@ -2,7 +2,7 @@
 //! too long for that.
 
 use super::bucket::{self, Spot};
-use super::geometry::ValueForm;
+use super::geometry::{Geometry, ValueForm};
 use super::hash_table::{Found, HashTable};
 use super::shrink::Spotted;
 use crate::arena::Arena;
@@ -22,8 +22,14 @@ impl HashTable {
     /// # Errors
     /// [`StateError::Damaged`] if the record refers to no run inside the arena.
     #[inline]
-    pub(crate) fn value<'a>(&self, arena: &'a Arena, found: Found) -> Result<&'a [u8], StateError> {
-        let (form, range) = self.bucket(arena, found.page).stored(found.slot);
+    pub(crate) fn value<'a>(
+        &self,
+        arena: &'a Arena,
+        geometry: &Geometry,
+        found: Found,
+    ) -> Result<&'a [u8], StateError> {
+        let bucket = self.bucket_of(arena, geometry, found.page);
+        let (form, range) = bucket.stored(found.slot);
         match form {
             ValueForm::InPage(_) => Ok(&arena.page(found.page).0[range]),
             ValueForm::InRun => Ok(runs::bytes(arena, self.run(arena, found)?)),
@@ -38,12 +44,17 @@ impl HashTable {
     pub(crate) fn value_mut<'a>(
         &self,
         arena: &'a mut Arena,
+        geometry: &Geometry,
         found: Found,
     ) -> Result<&'a mut [u8], StateError> {
-        let (form, range) = self.bucket(arena, found.page).stored(found.slot);
+        let bucket = self.bucket_of(arena, geometry, found.page);
+        let (form, range) = bucket.stored(found.slot);
         match form {
             ValueForm::InPage(0) => Ok(&mut []),
-            ValueForm::InPage(bytes) => Ok(arena.bytes_mut(found.page, range.start, bytes)),
+            ValueForm::InPage(bytes) => {
+                let mask = geometry.value_mask(range.start, bytes);
+                Ok(&mut arena.page_mut(found.page, mask).0[range])
+            }
             ValueForm::InRun => {
                 let run = self.run(arena, found)?;
                 Ok(runs::bytes_mut(arena, run))
@@ -244,6 +255,10 @@ impl HashTable {
         }
         let page = arena.page_mut(found.page, bucket::remove_mask(found.slot));
         bucket::remove(page, &self.geometry, found.slot);
+        if self.geometry.fixed.is_some() {
+            // `Bucket::holds` looks at the key alone, whose bytes stay.
+            arena.raise_layout_version();
+        }
         self.count(arena, hash, -1);
         if self.bucket(arena, found.page).is_sparse() {
             let at = Spotted {

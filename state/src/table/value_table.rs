@@ -7,12 +7,15 @@ use rkyv::seal::Seal;
 
 use super::geometry::{Geometry, RECORD_BYTES_MAX};
 use super::hash_table::{Found, HashTable};
+use super::lookahead::Lookahead;
+use crate::arena::Arena;
 use crate::catalog::{self, NewTable};
 use crate::error::StateError;
 use crate::form::TableForm;
 use crate::hash::KeyHash;
 use crate::identity::TypeIdentity;
 use crate::key::Key;
+use crate::page::PageId;
 use crate::store::Store;
 use crate::value::{self, Value};
 
@@ -36,6 +39,13 @@ pub struct ValueTable<K: ?Sized, V> {
 }
 
 impl<K: Key + ?Sized, V: Value> ValueTable<K, V> {
+    /// The shape of the records, as a constant, so that an access has no branch on it.
+    const GEOMETRY: &'static Geometry = &Geometry::new(
+        K::FIXED_BYTES,
+        value::fixed_bytes::<V>(),
+        value::alignment::<V>(),
+    );
+
     /// Opens the table `name`, creating it if the store has none.
     ///
     /// # Errors
@@ -49,20 +59,23 @@ impl<K: Key + ?Sized, V: Value> ValueTable<K, V> {
             identity.check(name, catalog::identity(store.arena(), index))?;
             HashTable::open(store.arena(), index, owned)?
         } else {
-            let geometry = Geometry::new(
-                K::FIXED_BYTES,
-                value::fixed_bytes::<V>(),
-                value::alignment::<V>(),
-            );
             let new = NewTable {
                 name,
                 form: TableForm::KEYED_HASH,
                 identity,
-                geometry: &geometry,
+                geometry: Self::GEOMETRY,
                 user_key: None,
             };
             HashTable::create(store.arena_mut(), &new, owned)?
         };
+        if table.geometry != *Self::GEOMETRY {
+            return Err(StateError::Damaged {
+                page: PageId::SUPERBLOCK.0,
+                what: "shape of a table's records",
+                expected: format!("{:?}", Self::GEOMETRY),
+                found: format!("{:?}", table.geometry),
+            });
+        }
         Ok(Self {
             table,
             key: PhantomData,
@@ -122,9 +135,15 @@ impl<K: Key + ?Sized, V: Value> ValueTable<K, V> {
         key: &K,
     ) -> Result<Option<&'a [u8]>, StateError> {
         let arena = store.arena();
-        key.with_bytes(|key| self.table.find(arena, hash, key))
-            .map(|found| self.table.value(arena, found))
+        let found = key.with_bytes(|key| self.find(arena, hash, key));
+        found
+            .map(|found| self.table.value(arena, Self::GEOMETRY, found))
             .transpose()
+    }
+
+    #[inline]
+    fn find(&self, arena: &Arena, hash: KeyHash, key: &[u8]) -> Option<Found> {
+        self.table.find(arena, Self::GEOMETRY, hash, key)
     }
 
     /// Changes the value of a key, starting from `initial` where there is none, and gives what
@@ -150,22 +169,90 @@ impl<K: Key + ?Sized, V: Value> ValueTable<K, V> {
         V: Clone,
     {
         key.with_bytes(|key| {
-            let Some(found) = self.table.find(store.arena(), hash, key) else {
-                let mut value = initial.clone();
-                let result = update(&mut value);
-                self.insert_bytes(store, hash, key, &value)?;
-                return Ok(result);
-            };
-            if Self::FITS_ITS_SLOT {
-                return self.update_in_place(store, found, update);
-            }
-            let stored = self.table.value(store.arena(), found)?;
-            let mut value =
-                value::unarchive::<V>(stored).map_err(|error| self.invalid(store, &error))?;
-            let result = update(&mut value);
-            self.replace(store, hash, key, found, &value)?;
-            Ok(result)
+            let found = self.find(store.arena(), hash, key);
+            self.update_found(store, found, hash, key, initial, update)
         })
+    }
+
+    /// Where a user of this table keeps what it finds ahead.
+    #[must_use]
+    pub fn lookahead(&self) -> Lookahead {
+        Lookahead::new(self.table.index)
+    }
+
+    /// Announces a run of keys, which comes into use with the next call but one; a call without
+    /// keys only moves the runs before it on.
+    ///
+    /// # Panics
+    /// If there are more than [`RUN_KEYS_MAX`](crate::RUN_KEYS_MAX) keys, or `ahead` is another
+    /// table's.
+    ///
+    /// # Cost
+    /// Some ns a key, in place of the search that [`ValueTable::update`] makes.
+    #[inline]
+    pub fn look_ahead(&self, store: &Store, ahead: &mut Lookahead, hashes: &[KeyHash]) {
+        self.table
+            .look_ahead(store.arena(), Self::GEOMETRY, ahead, hashes);
+    }
+
+    /// As [`ValueTable::update`], for the keys of the run in use in their order.
+    ///
+    /// # Errors
+    /// As [`ValueTable::update`].
+    ///
+    /// # Cost
+    /// As [`ValueTable::update`], without a search where the run was announced in time. Keys in
+    /// another order are found as well, by a search.
+    #[inline]
+    pub fn update_ahead<T>(
+        &self,
+        store: &mut Store,
+        ahead: &mut Lookahead,
+        hash: KeyHash,
+        key: &K,
+        initial: &V,
+        update: impl FnOnce(&mut V) -> T,
+    ) -> Result<T, StateError>
+    where
+        V: Clone,
+    {
+        key.with_bytes(|key| {
+            let arena = store.arena();
+            let found = self
+                .table
+                .find_ahead(arena, Self::GEOMETRY, ahead, hash, key);
+            self.update_found(store, found, hash, key, initial, update)
+        })
+    }
+
+    #[inline]
+    fn update_found<T>(
+        &self,
+        store: &mut Store,
+        found: Option<Found>,
+        hash: KeyHash,
+        key: &[u8],
+        initial: &V,
+        update: impl FnOnce(&mut V) -> T,
+    ) -> Result<T, StateError>
+    where
+        V: Clone,
+    {
+        let Some(found) = found else {
+            let mut value = initial.clone();
+            let result = update(&mut value);
+            self.insert_bytes(store, hash, key, &value)?;
+            return Ok(result);
+        };
+        if Self::FITS_ITS_SLOT {
+            return self.update_in_place(store, found, update);
+        }
+        let stored = self.table.value(store.arena(), Self::GEOMETRY, found)?;
+        let mut value =
+            value::unarchive::<V>(stored).map_err(|error| self.invalid(store, &error))?;
+        let result = update(&mut value);
+        self.replace(store, hash, key, found, &value)?;
+        Ok(result)
     }
 
     #[inline]
@@ -175,7 +262,9 @@ impl<K: Key + ?Sized, V: Value> ValueTable<K, V> {
         found: Found,
         update: impl FnOnce(&mut V) -> T,
     ) -> Result<T, StateError> {
-        let slot = self.table.value_mut(store.arena_mut(), found)?;
+        let slot = self
+            .table
+            .value_mut(store.arena_mut(), Self::GEOMETRY, found)?;
         let changed = value::unarchive::<V>(slot).and_then(|mut value| {
             let result = update(&mut value);
             value::archive_fixed(&value, slot)?;
@@ -196,7 +285,7 @@ impl<K: Key + ?Sized, V: Value> ValueTable<K, V> {
         initial: &V,
     ) -> Result<&'a V::Archived, StateError> {
         let found = self.find_or_insert(store, hash, key, initial)?;
-        let bytes = self.table.value(store.arena(), found)?;
+        let bytes = self.table.value(store.arena(), Self::GEOMETRY, found)?;
         value::view::<V>(bytes).map_err(|error| self.invalid(store, &error))
     }
 
@@ -230,7 +319,9 @@ impl<K: Key + ?Sized, V: Value> ValueTable<K, V> {
         update: impl FnOnce(Seal<'_, V::Archived>) -> T,
     ) -> Result<T, StateError> {
         let found = self.find_or_insert(store, hash, key, initial)?;
-        let bytes = self.table.value_mut(store.arena_mut(), found)?;
+        let bytes = self
+            .table
+            .value_mut(store.arena_mut(), Self::GEOMETRY, found)?;
         match value::view_mut::<V>(bytes) {
             Ok(sealed) => Ok(update(sealed)),
             Err(error) => Err(self.invalid(store, &error)),
@@ -245,11 +336,11 @@ impl<K: Key + ?Sized, V: Value> ValueTable<K, V> {
         initial: &V,
     ) -> Result<Found, StateError> {
         key.with_bytes(|key| {
-            if let Some(found) = self.table.find(store.arena(), hash, key) {
+            if let Some(found) = self.find(store.arena(), hash, key) {
                 return Ok(found);
             }
             self.insert_bytes(store, hash, key, initial)?;
-            let found = self.table.find(store.arena(), hash, key);
+            let found = self.find(store.arena(), hash, key);
             Ok(found.expect("the record was just made"))
         })
     }
@@ -265,7 +356,7 @@ impl<K: Key + ?Sized, V: Value> ValueTable<K, V> {
         key: &K,
         value: &V,
     ) -> Result<(), StateError> {
-        key.with_bytes(|key| match self.table.find(store.arena(), hash, key) {
+        key.with_bytes(|key| match self.find(store.arena(), hash, key) {
             Some(found) => self.replace(store, hash, key, found, value),
             None => self.insert_bytes(store, hash, key, value),
         })
@@ -276,7 +367,7 @@ impl<K: Key + ?Sized, V: Value> ValueTable<K, V> {
     /// # Errors
     /// [`StateError::Damaged`] if the record refers to bytes outside the state.
     pub fn remove(&self, store: &mut Store, hash: KeyHash, key: &K) -> Result<bool, StateError> {
-        let found = key.with_bytes(|key| self.table.find(store.arena(), hash, key));
+        let found = key.with_bytes(|key| self.find(store.arena(), hash, key));
         if let Some(found) = found {
             self.table.remove(store.arena_mut(), hash, found)?;
         }
@@ -298,7 +389,7 @@ impl<K: Key + ?Sized, V: Value> ValueTable<K, V> {
     /// True if the table has a value for a key.
     #[must_use]
     pub fn contains(&self, store: &Store, hash: KeyHash, key: &K) -> bool {
-        key.with_bytes(|key| self.table.find(store.arena(), hash, key).is_some())
+        key.with_bytes(|key| self.find(store.arena(), hash, key).is_some())
     }
 
     #[inline]
@@ -311,7 +402,9 @@ impl<K: Key + ?Sized, V: Value> ValueTable<K, V> {
         value: &V,
     ) -> Result<(), StateError> {
         if Self::FITS_ITS_SLOT {
-            let slot = self.table.value_mut(store.arena_mut(), found)?;
+            let slot = self
+                .table
+                .value_mut(store.arena_mut(), Self::GEOMETRY, found)?;
             return value::archive_fixed(value, slot)
                 .map_err(|error| self.not_archived(store, &error));
         }
@@ -353,7 +446,7 @@ impl<K: Key + ?Sized, V: Value> ValueTable<K, V> {
         key: &[u8],
         error: &BoxedError,
     ) -> StateError {
-        if let Some(found) = self.table.find(store.arena(), hash, key)
+        if let Some(found) = self.find(store.arena(), hash, key)
             && let Err(error) = self.table.remove(store.arena_mut(), hash, found)
         {
             return error;

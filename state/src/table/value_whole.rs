@@ -37,7 +37,7 @@ impl<K: Key + ?Sized, V: Value> ValueTable<K, V> {
     ) -> Result<bool, StateError> {
         let arena = store.arena();
         self.table.scan(arena, cursor, limit, |key, found| {
-            let bytes = self.table.value(arena, found)?;
+            let bytes = self.table.value(arena, &self.table.geometry, found)?;
             let value =
                 value::unarchive::<V>(bytes).map_err(|error| self.invalid(store, &error))?;
             K::from_bytes(key, |key| visit(key, value))

@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 use std::rc::Rc;
 
-use frazil_state::{Key, KeyHash, ScanCursor, StateError, Value, ValueTable};
+use frazil_state::{Key, KeyHash, Lookahead, ScanCursor, StateError, Value, ValueTable};
 
 use super::emission::Emission;
 use super::key::KeyOf;
@@ -65,6 +65,7 @@ where
             }
         };
         let operator = Aggregate {
+            ahead: table.lookahead(),
             table,
             name: self.table,
             key: Rc::clone(&self.input.key),
@@ -82,6 +83,7 @@ where
 
 struct Aggregate<R: ?Sized, K: Record + ?Sized, V, X, F, E> {
     table: ValueTable<K, V>,
+    ahead: Lookahead,
     name: String,
     key: Rc<X>,
     initial: V,
@@ -117,8 +119,8 @@ where
 {
     type Out = Keyed<K, V>;
 
-    fn prefetch(&self, hashes: &[KeyHash], cx: &Context<'_>) {
-        self.table.prefetch(cx.store, hashes);
+    fn prefetch(&mut self, hashes: &[KeyHash], cx: &Context<'_>) {
+        self.table.look_ahead(cx.store, &mut self.ahead, hashes);
     }
 
     #[inline]
@@ -130,9 +132,9 @@ where
         cx: &mut Context<'_>,
     ) {
         let (update, emission, updated) = (&mut self.update, &mut self.emission, &mut self.updated);
-        let (table, initial) = (&self.table, &self.initial);
+        let (table, ahead, initial) = (&self.table, &mut self.ahead, &self.initial);
         let result = self.key.with_key(record, |key| {
-            let emits = table.update(cx.store, hash, key, initial, |value| {
+            let emits = table.update_ahead(cx.store, ahead, hash, key, initial, |value| {
                 update(value, record);
                 let emits = emission.emits_update(key, value);
                 if emits {

@@ -74,7 +74,7 @@ where
 {
     type Out = P::Out;
 
-    fn prefetch(&self, hashes: &[KeyHash], cx: &Context<'_>) {
+    fn prefetch(&mut self, hashes: &[KeyHash], cx: &Context<'_>) {
         self.tables.prefetch(cx.store, hashes);
     }
 
