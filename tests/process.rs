@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use frazil::storage::Storage;
 use frazil::{
-    Checkpoints, Cores, Count, DriverChoice, Error, Flow, FlowError, Iter, Job, StagingSize, Tuning,
+    Checkpoints, Cores, Count, DriverChoice, Error, Flow, FlowError, Iter, Job, LogicalClock,
+    StagingSize, Tuning,
 };
 use frazil_io::storage::MemoryStorage;
-use frazil_tests::{KeyedStates, Step, committed_rows, input_file, run_through, text};
+use frazil_tests::{KeyedStates, Step, TimedWords, committed_rows, input_file, run_through, text};
 use proptest::prelude::*;
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -47,6 +48,25 @@ proptest! {
         let (_folder, input) = input_file(&text);
         let run = KeyedStates { input, rounds: 6, shards, tuning: tuning(chunk_count) };
         let disk = run_through(|storage| run.start(storage), &steps);
+        prop_assert_eq!(committed_rows(&disk), run.reference_rows(&text));
+    }
+
+    #[test]
+    fn each_timer_fires_once_whatever_happens(
+        steps in steps(),
+        shards in 1..4_usize,
+        chunk_count in 1..5_usize,
+    ) {
+        let text = text(4_000, 300);
+        let (_folder, input) = input_file(&text);
+        let (clock, tuning) = (LogicalClock::default(), tuning(chunk_count));
+        let run = TimedWords { input, rounds: 4, shards, tuning, clock };
+        let start = |storage| {
+            // The job was down for a while.
+            run.clock.advance_ms(20);
+            run.start(storage)
+        };
+        let disk = run_through(start, &steps);
         prop_assert_eq!(committed_rows(&disk), run.reference_rows(&text));
     }
 }

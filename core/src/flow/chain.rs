@@ -63,6 +63,14 @@ pub(crate) trait KeyedOperator<R: Record + ?Sized>: 'static {
         cx: &mut Context<'_>,
     );
 
+    /// Fires timers that are due, at most `limit`; gives how many.
+    fn fire_timers<N: Operator<Self::Out>>(
+        &mut self,
+        limit: usize,
+        next: &mut N,
+        cx: &mut Context<'_>,
+    ) -> usize;
+
     /// After the last record: emits up to `limit` final records; true = all are emitted.
     fn emit_finals<N: Operator<Self::Out>>(
         &mut self,

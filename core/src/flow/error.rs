@@ -31,6 +31,12 @@ pub enum FlowError {
         /// The name.
         name: String,
     },
+    /// A process function has declared two sets of timers.
+    #[error("a process function has one set of timers: remove the second one, {name:?}")]
+    SecondTimers {
+        /// Name of the second one.
+        name: String,
+    },
     /// The closure did not declare the same flow on a shard as it did when the flow was planned.
     #[error(
         "the flow built on shard {shard} differs from the planned one at operator {operator} \

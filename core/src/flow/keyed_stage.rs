@@ -8,7 +8,7 @@ use super::stage::{Progress, SplitPosition, Stage};
 use crate::exchange::{Received, Receiver};
 use crate::shard::Context;
 
-/// Records that one slice takes at most, give or take one run.
+/// Records that one slice takes at most, and timers that it fires, give or take one run.
 const SLICE_RECORDS: usize = 1024;
 /// Records between two looks at the tail's room and at the capture's need for a break; state is
 /// prefetched two runs ahead.
@@ -79,6 +79,28 @@ impl<R: Record + ?Sized, O: KeyedOperator<R>, N: Operator<O::Out>> KeyedStage<R,
         let had_leftovers = !self.is_published;
         self.is_published = self.next.publish(cx);
         had_leftovers && self.is_published
+    }
+
+    /// Fires due timers until the slice is full or the tail is. As it changes state, it stands
+    /// still from a barrier to its release, like the input.
+    fn fire_timers(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.phase != Phase::Running || self.barrier.is_some() {
+            return false;
+        }
+        cx.stamp_ns = cx.now_ns;
+        let mut fired_count = 0;
+        while fired_count < SLICE_RECORDS
+            && cx.failure.is_none()
+            && !cx.store.must_wait()
+            && self.next.has_room(cx)
+        {
+            let count = self.operator.fire_timers(RUN_RECORDS, &mut self.next, cx);
+            if count == 0 {
+                break;
+            }
+            fired_count += count;
+        }
+        fired_count > 0
     }
 
     /// Takes steps until the slice is full, the tail is, or nothing is left to do.
@@ -175,7 +197,11 @@ fn run_of(hashes: &[KeyHash], first: usize) -> &[KeyHash] {
 impl<R: Record + ?Sized, O: KeyedOperator<R>, N: Operator<O::Out>> Stage for KeyedStage<R, O, N> {
     fn run(&mut self, cx: &mut Context<'_>) -> Progress {
         let mut worked = self.publish(cx);
-        if self.take_input(cx) {
+        // Timers first: what is due by the time of this turn happens before records that are seen
+        // at that time.
+        let mut changed = self.fire_timers(cx);
+        changed |= self.take_input(cx);
+        if changed {
             worked = true;
             self.is_published = self.next.publish(cx);
         }

@@ -11,7 +11,9 @@ use super::operators::{
     AggregateHead, AtEnd, EachUpdate, KeyOf, KeyedInput, Never, ProcessHead, When,
 };
 use super::out::Out;
-use super::process::{Each, Process, ProcessContext, ProcessResult, SideOutput, States};
+use super::process::{
+    Each, OnTimer, Process, ProcessContext, ProcessResult, SideOutput, States, TimerCall,
+};
 use super::record::{Keyed, Plain, Record};
 use super::stream::{OpenEnd, Stream};
 
@@ -102,7 +104,7 @@ impl<'f, R: ?Sized, K: ?Sized, X> KeyedStream<'f, R, K, X> {
     ///     .process(
     ///         |states| states.value::<()>("seen"),
     ///         move |seen, line, cx, out| {
-    ///             if seen.exists(cx)? {
+    ///             if seen.exists(cx) {
     ///                 repeat.push(cx, line);
     ///             } else {
     ///                 seen.put(cx, &())?;
@@ -197,7 +199,7 @@ where
     ///     .process(
     ///         |states| states.value::<()>("seen"),
     ///         |seen, line, cx, out| {
-    ///             if !seen.exists(cx)? {
+    ///             if !seen.exists(cx) {
     ///                 seen.put(cx, &())?;
     ///                 out.push(line);
     ///             }
@@ -250,11 +252,65 @@ where
         let head = ProcessHead {
             input: self.input,
             operator: end.operator(),
-            tables: states.into_declared(),
+            declared: states.into_declared(),
             process,
             types: PhantomData,
         };
         Stream::new(head, end)
+    }
+}
+
+impl<'f, R, K, X, S, U, F> ProcessedStream<'f, R, K, X, Each<S, U, F>>
+where
+    R: Record + ?Sized,
+    K: ?Sized + 'static,
+    S: 'static,
+    U: Record + ?Sized,
+    F: for<'a, 'b> FnMut(
+            &mut S,
+            R::Ref<'a>,
+            &mut ProcessContext<'b, K>,
+            &mut Out<U>,
+        ) -> ProcessResult
+        + 'static,
+{
+    /// Runs `timer` for each timer that is due: it gets the states, the time that the timer was set
+    /// to, the context of the timer's key and where to put what it emits.
+    ///
+    /// For an example see [`Timers`](crate::Timers).
+    pub fn on_timer<T>(self, timer: T) -> ProcessedStream<'f, R, K, X, Each<S, U, F, OnTimer<T>>>
+    where
+        T: for<'b> FnMut(&mut S, u64, &mut ProcessContext<'b, K>, &mut Out<U>) -> ProcessResult
+            + 'static,
+    {
+        self.extend("on_timer", |head| {
+            head.map_process(|each| each.with_timer(timer))
+        })
+    }
+}
+
+#[expect(private_bounds, reason = "timer calls are made by on_timer only")]
+impl<'f, R, K, X, S, U, F, T> ProcessedStream<'f, R, K, X, Each<S, U, F, T>>
+where
+    R: Record + ?Sized,
+    K: ?Sized + 'static,
+    S: 'static,
+    U: Record + ?Sized,
+    T: TimerCall<S, K, U>,
+    F: for<'a, 'b> FnMut(
+            &mut S,
+            R::Ref<'a>,
+            &mut ProcessContext<'b, K>,
+            &mut Out<U>,
+        ) -> ProcessResult
+        + 'static,
+{
+    /// Fires the timers that are pending when all input has ended, instead of discarding them; see
+    /// [`PendingTimers::Fire`](crate::PendingTimers::Fire).
+    pub fn fire_timers_at_end(self) -> Self {
+        self.extend("fire_timers_at_end", |head| {
+            head.map_process(Each::fire_at_end)
+        })
     }
 }
 

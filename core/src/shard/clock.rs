@@ -46,8 +46,8 @@ impl LogicalClock {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// Sets the time, which must not be before what it was.
-    pub fn set_ms(&self, now_ms: u64) {
-        self.0.store(now_ms, Ordering::Relaxed);
+    /// Lets time pass.
+    pub fn advance_ms(&self, ms: u64) {
+        self.0.fetch_add(ms, Ordering::Relaxed);
     }
 }

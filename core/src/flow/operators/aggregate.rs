@@ -152,6 +152,15 @@ where
         }
     }
 
+    fn fire_timers<N: Operator<Keyed<K, V>>>(
+        &mut self,
+        _limit: usize,
+        _next: &mut N,
+        _cx: &mut Context<'_>,
+    ) -> usize {
+        0
+    }
+
     fn emit_finals<N: Operator<Keyed<K, V>>>(
         &mut self,
         limit: usize,

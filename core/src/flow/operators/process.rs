@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 use std::rc::Rc;
 
-use frazil_state::{Key, KeyHash};
+use frazil_state::{DueTimer, Key, KeyHash, hash_key};
 
 use super::key::KeyOf;
 use super::keyed_input::KeyedInput;
@@ -11,7 +11,7 @@ use crate::flow::build_context::BuildContext;
 use crate::flow::chain::{Chain, KeyedOperator, Operator};
 use crate::flow::error::FlowError;
 use crate::flow::out::Out;
-use crate::flow::process::{DeclaredTables, Process, ProcessContext};
+use crate::flow::process::{Declared, PendingTimers, Process, ProcessContext, ProcessResult};
 use crate::flow::record::Record;
 use crate::flow::stage::Stage;
 use crate::shard::Context;
@@ -21,9 +21,24 @@ pub struct ProcessHead<R: ?Sized, K: ?Sized, X, P> {
     pub(in crate::flow) input: KeyedInput<X>,
     /// Operator number, for messages.
     pub(in crate::flow) operator: u32,
-    pub(in crate::flow) tables: DeclaredTables,
+    pub(in crate::flow) declared: Declared<K>,
     pub(in crate::flow) process: P,
-    pub(in crate::flow) types: PhantomData<fn(&R, &K)>,
+    pub(in crate::flow) types: PhantomData<fn(&R)>,
+}
+
+impl<R: ?Sized, K: ?Sized, X, P> ProcessHead<R, K, X, P> {
+    pub(in crate::flow) fn map_process<Q>(
+        self,
+        process: impl FnOnce(P) -> Q,
+    ) -> ProcessHead<R, K, X, Q> {
+        ProcessHead {
+            input: self.input,
+            operator: self.operator,
+            declared: self.declared,
+            process: process(self.process),
+            types: PhantomData,
+        }
+    }
 }
 
 impl<R, K, X, P> Chain for ProcessHead<R, K, X, P>
@@ -40,12 +55,12 @@ where
         next: N,
         context: &mut BuildContext<'_>,
     ) -> Result<Box<dyn Stage>, FlowError> {
-        self.tables.open(context.store)?;
+        self.declared.open(context.store)?;
         let operator = ProcessOperator {
             key: Rc::clone(&self.input.key),
             exchange: self.input.exchange,
             operator: self.operator,
-            tables: self.tables,
+            declared: self.declared,
             process: self.process,
             out: Out::new(),
             types: PhantomData,
@@ -58,11 +73,91 @@ struct ProcessOperator<R: ?Sized, K: ?Sized, X, P, U: Record + ?Sized> {
     key: Rc<X>,
     exchange: usize,
     operator: u32,
-    tables: DeclaredTables,
+    declared: Declared<K>,
     process: P,
     /// What one call emits; its memory serves all calls.
     out: Out<U>,
-    types: PhantomData<fn(&R, &K)>,
+    types: PhantomData<fn(&R)>,
+}
+
+/// Which timers fire.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Due {
+    ByNow,
+    All,
+}
+
+impl<R, K, X, P> ProcessOperator<R, K, X, P, P::Out>
+where
+    R: Record + ?Sized,
+    K: Key + ?Sized,
+    P: Process<R, K>,
+{
+    /// Passes on what a call emitted.
+    #[inline]
+    fn emit<N: Operator<P::Out>>(
+        &mut self,
+        result: ProcessResult,
+        next: &mut N,
+        cx: &mut Context<'_>,
+    ) {
+        if let Err(error) = result {
+            cx.fail(FlowError::of_process(self.operator, error));
+        }
+        for index in 0..self.out.len() {
+            next.record(self.out.get(index), cx);
+        }
+    }
+
+    fn call_timer<N: Operator<P::Out>>(
+        &mut self,
+        timer: &DueTimer<K>,
+        due: Due,
+        next: &mut N,
+        cx: &mut Context<'_>,
+    ) {
+        let (process, out, exchange) = (&mut self.process, &mut self.out, self.exchange);
+        out.clear();
+        let result = timer.with_key(|key| {
+            let mut context = ProcessContext {
+                store: &mut *cx.store,
+                hash: hash_key(key),
+                key,
+                now_ms: cx.now_ms,
+                stamp_ns: cx.stamp_ns,
+                may_set_timers: due == Due::ByNow,
+                exchange,
+            };
+            process.timer(timer.time(), &mut context, out)
+        });
+        self.emit(result, next, cx);
+    }
+
+    fn fire<N: Operator<P::Out>>(
+        &mut self,
+        due: Due,
+        limit: usize,
+        next: &mut N,
+        cx: &mut Context<'_>,
+    ) -> usize {
+        let until_ms = match due {
+            Due::ByNow => cx.now_ms,
+            Due::All => u64::MAX,
+        };
+        let mut count = 0;
+        while count < limit && cx.failure.is_none() {
+            let Some(timers) = &self.declared.timers else {
+                break;
+            };
+            match timers.pop_due(cx.store, until_ms) {
+                Ok(None) => break,
+                Ok(Some(timer)) => self.call_timer(&timer, due, next, cx),
+                Err(error) => cx.fail(error),
+            }
+            count += 1;
+        }
+        count
+    }
 }
 
 impl<R, K, X, P> KeyedOperator<R> for ProcessOperator<R, K, X, P, P::Out>
@@ -75,7 +170,7 @@ where
     type Out = P::Out;
 
     fn prefetch(&mut self, hashes: &[KeyHash], cx: &Context<'_>) {
-        self.tables.prefetch(cx.store, hashes);
+        self.declared.prefetch(cx.store, hashes);
     }
 
     #[inline]
@@ -95,24 +190,32 @@ where
                 key,
                 now_ms: cx.now_ms,
                 stamp_ns: cx.stamp_ns,
+                may_set_timers: true,
                 exchange,
             };
             process.record(record, &mut context, out)
         });
-        if let Err(error) = result {
-            cx.fail(FlowError::of_process(self.operator, error));
-        }
-        for index in 0..out.len() {
-            next.record(out.get(index), cx);
-        }
+        self.emit(result, next, cx);
+    }
+
+    fn fire_timers<N: Operator<P::Out>>(
+        &mut self,
+        limit: usize,
+        next: &mut N,
+        cx: &mut Context<'_>,
+    ) -> usize {
+        self.fire(Due::ByNow, limit, next, cx)
     }
 
     fn emit_finals<N: Operator<P::Out>>(
         &mut self,
-        _limit: usize,
-        _next: &mut N,
-        _cx: &mut Context<'_>,
+        limit: usize,
+        next: &mut N,
+        cx: &mut Context<'_>,
     ) -> bool {
-        true
+        match self.process.pending_timers_at_end() {
+            PendingTimers::Discard => true,
+            PendingTimers::Fire => self.fire(Due::All, limit, next, cx) < limit,
+        }
     }
 }

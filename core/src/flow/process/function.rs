@@ -72,12 +72,45 @@ pub trait Process<R: Record + ?Sized, K: ?Sized>: 'static {
         cx: &mut ProcessContext<'_, K>,
         out: &mut Out<Self::Out>,
     ) -> ProcessResult;
+
+    /// Takes a timer that was set for a key with [`Timers::set`](crate::Timers::set) and is due:
+    /// `time_ms` is what it was set to, `cx` is that of its key.
+    ///
+    /// # Errors
+    /// Whatever should end the job.
+    fn timer(
+        &mut self,
+        time_ms: u64,
+        cx: &mut ProcessContext<'_, K>,
+        out: &mut Out<Self::Out>,
+    ) -> ProcessResult {
+        let _ = (time_ms, cx, out);
+        Ok(())
+    }
+
+    /// What becomes of timers that are not due yet when all input has ended.
+    fn pending_timers_at_end(&self) -> PendingTimers {
+        PendingTimers::Discard
+    }
+}
+
+/// What becomes of pending timers when all input has ended. (A job that is stopped keeps them.)
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PendingTimers {
+    /// They never fire.
+    #[default]
+    Discard,
+    /// They fire at once, by rising time, as if it had come. Timers that are set meanwhile are
+    /// discarded.
+    Fire,
 }
 
 /// A process function made of a closure and what it works on.
-pub struct Each<S, U: ?Sized, F> {
+pub struct Each<S, U: ?Sized, F, T = NoTimer> {
     states: S,
     each: F,
+    timer: T,
+    pending: PendingTimers,
     made: PhantomData<fn(&U)>,
 }
 
@@ -86,17 +119,87 @@ impl<S, U: ?Sized, F> Each<S, U, F> {
         Self {
             states,
             each,
+            timer: NoTimer,
+            pending: PendingTimers::Discard,
+            made: PhantomData,
+        }
+    }
+
+    pub(in crate::flow) fn with_timer<T>(self, timer: T) -> Each<S, U, F, OnTimer<T>> {
+        Each {
+            states: self.states,
+            each: self.each,
+            timer: OnTimer(timer),
+            pending: self.pending,
             made: PhantomData,
         }
     }
 }
 
-impl<R, K, S, U, F> Process<R, K> for Each<S, U, F>
+impl<S, U: ?Sized, F, T> Each<S, U, F, T> {
+    pub(in crate::flow) fn fire_at_end(self) -> Self {
+        Self {
+            pending: PendingTimers::Fire,
+            ..self
+        }
+    }
+}
+
+/// What closures do with a due timer.
+pub(crate) trait TimerCall<S, K: ?Sized, U: Record + ?Sized>: 'static {
+    fn call(
+        &mut self,
+        states: &mut S,
+        time_ms: u64,
+        cx: &mut ProcessContext<'_, K>,
+        out: &mut Out<U>,
+    ) -> ProcessResult;
+}
+
+/// Nothing.
+pub struct NoTimer;
+
+impl<S, K: ?Sized, U: Record + ?Sized> TimerCall<S, K, U> for NoTimer {
+    fn call(
+        &mut self,
+        _states: &mut S,
+        _time_ms: u64,
+        _cx: &mut ProcessContext<'_, K>,
+        _out: &mut Out<U>,
+    ) -> ProcessResult {
+        Ok(())
+    }
+}
+
+/// A call of a closure.
+pub struct OnTimer<T>(T);
+
+impl<S, K, U, T> TimerCall<S, K, U> for OnTimer<T>
+where
+    K: ?Sized,
+    U: Record + ?Sized,
+    T: for<'b> FnMut(&mut S, u64, &mut ProcessContext<'b, K>, &mut Out<U>) -> ProcessResult
+        + 'static,
+{
+    #[inline]
+    fn call(
+        &mut self,
+        states: &mut S,
+        time_ms: u64,
+        cx: &mut ProcessContext<'_, K>,
+        out: &mut Out<U>,
+    ) -> ProcessResult {
+        (self.0)(states, time_ms, cx, out)
+    }
+}
+
+impl<R, K, S, U, F, T> Process<R, K> for Each<S, U, F, T>
 where
     R: Record + ?Sized,
     K: ?Sized + 'static,
     S: 'static,
     U: Record + ?Sized,
+    T: TimerCall<S, K, U>,
     F: for<'a, 'b> FnMut(
             &mut S,
             R::Ref<'a>,
@@ -115,5 +218,19 @@ where
         out: &mut Out<U>,
     ) -> ProcessResult {
         (self.each)(&mut self.states, record, cx, out)
+    }
+
+    #[inline]
+    fn timer(
+        &mut self,
+        time_ms: u64,
+        cx: &mut ProcessContext<'_, K>,
+        out: &mut Out<U>,
+    ) -> ProcessResult {
+        self.timer.call(&mut self.states, time_ms, cx, out)
+    }
+
+    fn pending_timers_at_end(&self) -> PendingTimers {
+        self.pending
     }
 }

@@ -8,17 +8,19 @@ mod map_state;
 mod reducing_state;
 mod side_output;
 mod states;
+mod timers;
 mod value_state;
 
 pub use aggregating_state::AggregatingState;
 pub use context::ProcessContext;
-pub use function::{Process, ProcessResult};
+pub use function::{PendingTimers, Process, ProcessResult};
 pub use list_state::ListState;
 pub use map_state::MapState;
 pub use reducing_state::ReducingState;
 pub use side_output::SideOutput;
 pub use states::States;
+pub use timers::Timers;
 pub use value_state::ValueState;
 
-pub(super) use function::Each;
-pub(super) use states::DeclaredTables;
+pub(super) use function::{Each, OnTimer, TimerCall};
+pub(super) use states::Declared;

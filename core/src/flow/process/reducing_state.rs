@@ -26,7 +26,7 @@ impl<K: Key + ?Sized, V: Value + Clone> ReducingState<K, V> {
     /// # Errors
     /// See [`ReducingState`].
     pub fn add(&self, cx: &mut ProcessContext<'_, K>, added: &V) -> Result<(), FlowError> {
-        if self.value.exists(cx)? {
+        if self.value.exists(cx) {
             self.value
                 .update(cx, added, |value| (self.reduce)(value, added))
         } else {

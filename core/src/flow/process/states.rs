@@ -4,18 +4,19 @@
 //! yet: so that the plan knows every table's name before any shard starts. A handle is therefore
 //! made with an empty slot, which the operator fills with the opened table before the first record.
 
-use std::cell::OnceCell;
-use std::marker::PhantomData;
+use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
 
 use frazil_state::{
-    Key, KeyHash, ListTable, MapTable, StateError, Store, TypeIdentity, Value, ValueTable,
+    Key, KeyHash, ListTable, MapTable, StateError, Store, TimerTable, TypeIdentity, Value,
+    ValueTable,
 };
 
 use super::aggregating_state::AggregatingState;
 use super::list_state::ListState;
 use super::map_state::MapState;
 use super::reducing_state::ReducingState;
+use super::timers::Timers;
 use super::value_state::ValueState;
 use crate::flow::error::FlowError;
 use crate::flow::flow_builder::Flow;
@@ -35,20 +36,18 @@ use crate::flow::flow_builder::Flow;
 /// ```
 pub struct States<'f, K: ?Sized> {
     flow: &'f Flow,
-    declared: DeclaredTables,
-    key: PhantomData<fn(&K)>,
+    declared: Declared<K>,
 }
 
 impl<'f, K: Key + ?Sized> States<'f, K> {
     pub(in crate::flow) fn new(flow: &'f Flow) -> Self {
         Self {
             flow,
-            declared: DeclaredTables::default(),
-            key: PhantomData,
+            declared: Declared::default(),
         }
     }
 
-    pub(in crate::flow) fn into_declared(self) -> DeclaredTables {
+    pub(in crate::flow) fn into_declared(self) -> Declared<K> {
         self.declared
     }
 
@@ -110,6 +109,16 @@ impl<'f, K: Key + ?Sized> States<'f, K> {
         MapState::new(self.declare(name, MapTable::<K, M, V>::types()))
     }
 
+    /// The timers of the process function: one set of them, which is kept like a state.
+    pub fn timers(&mut self, name: &str) -> Timers<K> {
+        let timers = Timers::new(self.declare(name, TimerTable::<K>::types()));
+        if self.declared.timers.replace(timers.clone()).is_some() {
+            let name = name.to_owned();
+            self.flow.note_error(FlowError::SecondTimers { name });
+        }
+        timers
+    }
+
     fn declare<T: 'static>(&mut self, name: &str, types: TypeIdentity) -> Rc<TableSlot<T>>
     where
         TableSlot<T>: DeclaredTable,
@@ -119,23 +128,36 @@ impl<'f, K: Key + ?Sized> States<'f, K> {
             name: name.to_owned(),
             table: OnceCell::new(),
         });
-        self.declared.0.push(slot.clone());
+        self.declared.tables.push(slot.clone());
         slot
     }
 }
 
-/// The tables of one operator, by the order of their declaration.
-#[derive(Default)]
-pub(in crate::flow) struct DeclaredTables(Vec<Rc<dyn DeclaredTable>>);
+/// What one operator declared.
+pub(in crate::flow) struct Declared<K: ?Sized> {
+    /// In the order of their declaration.
+    tables: Vec<Rc<dyn DeclaredTable>>,
+    /// One of the tables.
+    pub(in crate::flow) timers: Option<Timers<K>>,
+}
 
-impl DeclaredTables {
+impl<K: ?Sized> Default for Declared<K> {
+    fn default() -> Self {
+        Self {
+            tables: Vec::new(),
+            timers: None,
+        }
+    }
+}
+
+impl<K: ?Sized> Declared<K> {
     pub(in crate::flow) fn open(&self, store: &mut Store) -> Result<(), FlowError> {
-        self.0.iter().try_for_each(|table| table.open(store))
+        self.tables.iter().try_for_each(|table| table.open(store))
     }
 
     /// Announces records to the tables that gain from it.
     pub(in crate::flow) fn prefetch(&self, store: &Store, hashes: &[KeyHash]) {
-        for table in &self.0 {
+        for table in &self.tables {
             table.prefetch(store, hashes);
         }
     }
@@ -196,5 +218,11 @@ impl<K: Key + ?Sized, M: Key + ?Sized, V: Value> DeclaredTable for TableSlot<Map
 impl<K: Key + ?Sized, V: Value> DeclaredTable for TableSlot<ListTable<K, V>> {
     fn open(&self, store: &mut Store) -> Result<(), FlowError> {
         self.fill(ListTable::open(store, &self.name))
+    }
+}
+
+impl<K: Key + ?Sized> DeclaredTable for TableSlot<RefCell<TimerTable<K>>> {
+    fn open(&self, store: &mut Store) -> Result<(), FlowError> {
+        self.fill(TimerTable::open(store, &self.name).map(RefCell::new))
     }
 }

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use frazil_state::{Key, Value, ValueTable};
+use rkyv::seal::Seal;
 
 use super::context::ProcessContext;
 use super::states::TableSlot;
@@ -61,11 +62,23 @@ impl<K: Key + ?Sized, V: Value> ValueState<K, V> {
     }
 
     /// Whether there is a value.
+    #[must_use]
+    pub fn exists(&self, cx: &ProcessContext<'_, K>) -> bool {
+        self.slot.table().contains(cx.store, cx.hash, cx.key)
+    }
+
+    /// The archived value where it lies, which becomes `initial` where there is none.
     ///
     /// # Errors
     /// See [`ValueState`].
-    pub fn exists(&self, cx: &ProcessContext<'_, K>) -> Result<bool, FlowError> {
-        Ok(self.view(cx)?.is_some())
+    pub fn get_or_insert<'c>(
+        &self,
+        cx: &'c mut ProcessContext<'_, K>,
+        initial: &V,
+    ) -> Result<&'c V::Archived, FlowError> {
+        let table = self.slot.table();
+        let got = table.get_or_insert(cx.store, cx.hash, cx.key, initial);
+        got.map_err(|source| self.slot.failure(source))
     }
 
     /// Sets the value.
@@ -100,6 +113,35 @@ impl<K: Key + ?Sized, V: Value> ValueState<K, V> {
         let table = self.slot.table();
         let updated = table.update(cx.store, cx.hash, cx.key, initial, update);
         updated.map_err(|source| self.slot.failure(source))
+    }
+
+    /// Changes the archived value where it lies, which is `initial` where there is none, and gives
+    /// what `update` returned. For large values of which little changes; see
+    /// [`ValueTable::update_archived`](crate::state::ValueTable::update_archived).
+    ///
+    /// # Errors
+    /// See [`ValueState`].
+    ///
+    /// # Cost
+    /// Copies and allocates nothing.
+    pub fn update_archived<T>(
+        &self,
+        cx: &mut ProcessContext<'_, K>,
+        initial: &V,
+        update: impl FnOnce(Seal<'_, V::Archived>) -> T,
+    ) -> Result<T, FlowError> {
+        let table = self.slot.table();
+        let updated = table.update_archived(cx.store, cx.hash, cx.key, initial, update);
+        updated.map_err(|source| self.slot.failure(source))
+    }
+
+    /// Removes the value and gives it.
+    ///
+    /// # Errors
+    /// See [`ValueState`].
+    pub fn take(&self, cx: &mut ProcessContext<'_, K>) -> Result<Option<V>, FlowError> {
+        let taken = self.slot.table().take(cx.store, cx.hash, cx.key);
+        taken.map_err(|source| self.slot.failure(source))
     }
 
     /// Removes the value; true if there was one.

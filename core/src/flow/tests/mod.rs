@@ -7,3 +7,4 @@ mod finals;
 mod plan;
 mod pressure;
 mod simulation;
+mod timers;

@@ -151,6 +151,11 @@ impl Simulation {
         self.table = Some(table);
     }
 
+    /// Lets time pass on all shards.
+    pub(super) fn advance_ms(&mut self, ms: u64) {
+        self.shards.iter_mut().for_each(|shard| shard.now_ms += ms);
+    }
+
     /// Requests the next checkpoint, unless one is in flight.
     pub(super) fn request(&mut self) {
         if self
