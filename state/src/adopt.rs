@@ -5,16 +5,20 @@
 //! rewritten. No key is hashed and no record is looked at, so the cost is that of copying memory.
 //! Everything taken over is dirty: the next snapshot is whole by itself.
 
+use std::ops::Range;
+
 use crate::catalog::{self, NewTable, TableIndex};
 use crate::error::StateError;
-use crate::form::TableKind;
+use crate::form::{TableKind, TableScope};
 use crate::store::Store;
 use crate::table::{self, HashTable};
 use crate::tree::OrderedTable;
 
 impl Store {
     /// Takes over the key groups of `source` that this store owns and `source` owns as well, of all
-    /// tables; tables that this store does not have are created.
+    /// tables; tables that this store does not have are created. Of operator lists it takes its
+    /// share or everything, of broadcast tables everything, so all stores take over from all
+    /// sources, in one order.
     ///
     /// ```
     /// use frazil_state::{Store, StoreConfig, ValueTable, hash_key};
@@ -35,9 +39,9 @@ impl Store {
     /// ```
     ///
     /// # Errors
-    /// [`StateError::BudgetExhausted`] if the pages do not fit, [`StateError::Damaged`] at the first
-    /// reference of `source` that leads nowhere, [`StateError::TypeChanged`] if the stores disagree
-    /// about a table. After an error this store is of no use.
+    /// [`StateError::BudgetExhausted`] if the pages do not fit, [`StateError::Damaged`] at the
+    /// first reference of `source` that leads nowhere, [`StateError::TypeChanged`] if the stores
+    /// disagree about a table. After an error this store is of no use.
     ///
     /// # Panics
     /// If the stores count key groups differently, or if this store has records of a group already.
@@ -60,11 +64,35 @@ impl Store {
                 TableKind::Ordered => {
                     let from = OrderedTable::open(source.arena(), index, other)?;
                     let table = OrderedTable::open(self.arena(), own_index, own)?;
-                    table.adopt(self.arena_mut(), &from, source.arena(), first..end)?;
+                    self.adopt_ordered(&table, &from, source, first..end)?;
                 }
             }
         }
         Ok(())
+    }
+
+    fn adopt_ordered(
+        &mut self,
+        table: &OrderedTable,
+        from: &OrderedTable,
+        source: &Self,
+        groups: Range<u32>,
+    ) -> Result<(), StateError> {
+        let scope = catalog::form(source.arena(), from.index)?.scope;
+        let (own, other) = (self.owned_groups(), source.owned_groups());
+        let arena = self.arena_mut();
+        match scope {
+            TableScope::Keyed => table.adopt(arena, from, source.arena(), groups),
+            // All sources hold the same, so the first one will do.
+            TableScope::Broadcast if table.entry_count(arena, 0) > 0 => Ok(()),
+            TableScope::Broadcast => table.adopt(arena, from, source.arena(), 0..1),
+            TableScope::UnionList => table.adopt_elements(arena, from, source.arena(), |_, _| true),
+            TableScope::SplitList => {
+                table.adopt_elements(arena, from, source.arena(), |index, count| {
+                    own.deals(other, index, count)
+                })
+            }
+        }
     }
 
     /// The table of the same name, form and types, created if there is none.

@@ -60,5 +60,8 @@ pub use snapshot::CaptureStatus;
 pub use staging::StagingSize;
 pub use store::{Store, StoreConfig};
 pub use table::{Lookahead, RUN_KEYS_MAX, ScanCursor, ValueTable};
-pub use tree::{DueTimer, ListTable, MapTable, OrderedCursor, TimerTable};
+pub use tree::{
+    BroadcastTable, DueTimer, ListRedistribution, ListTable, MapTable, OperatorList, OrderedCursor,
+    TimerTable,
+};
 pub use value::Value;

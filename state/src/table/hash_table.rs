@@ -40,6 +40,17 @@ impl OwnedGroups {
         group - self.first
     }
 
+    /// Whether element `index` of a list of `count` in a shard of `source` is dealt to this shard.
+    /// Elements are spread over the key groups evenly, from the source's first group on, so that
+    /// short lists of many shards are spread as well.
+    pub(crate) fn deals(self, source: Self, index: u64, count: u64) -> bool {
+        let groups = u128::from(self.groups.count());
+        let step = u128::from(index) * groups / u128::from(count);
+        let group = (u128::from(source.first) + step) % groups;
+        let first = u128::from(self.first);
+        (first..first + u128::from(self.length)).contains(&group)
+    }
+
     /// What a table of this scope is cut into: the shard's key groups, or one part that no hash
     /// leads to.
     pub(crate) fn in_scope(self, scope: TableScope) -> Self {

@@ -7,6 +7,7 @@ use super::check::check_layout;
 use super::edit;
 use super::node::Node;
 use super::ordered_table::{FoundEntry, HEIGHT_MAX, OrderedTable, Root};
+use super::scan::OrderedCursor;
 use crate::arena::Arena;
 use crate::error::StateError;
 use crate::page::{Page, PageId};
@@ -45,6 +46,34 @@ impl OrderedTable {
             let count = source.entry_count(from, other);
             table::set_record_count(arena, self.roots, own, count);
         }
+        Ok(())
+    }
+
+    /// Appends the elements of `source`, a list in the arena `from`, that are taken: `takes` is
+    /// asked with an element's index and their number.
+    ///
+    /// # Errors
+    /// As [`OrderedTable::adopt`].
+    pub(crate) fn adopt_elements(
+        &self,
+        arena: &mut Arena,
+        source: &Self,
+        from: &Arena,
+        takes: impl Fn(u64, u64) -> bool,
+    ) -> Result<(), StateError> {
+        let count = source.entry_count(from, 0);
+        let mut index = 0;
+        let mut next = self.entry_count(arena, 0);
+        let mut cursor = OrderedCursor::default();
+        source.scan_slice(from, &mut cursor, usize::MAX, |_, _, found| {
+            if takes(index, count) {
+                let value = source.value(from, found)?;
+                self.put(arena, 0, &next.to_be_bytes(), value)?;
+                next += 1;
+            }
+            index += 1;
+            Ok(())
+        })?;
         Ok(())
     }
 

@@ -3,13 +3,17 @@
 
 use super::MapTable;
 use crate::page::{PAGE_BYTES, PageId, PageKind};
-use crate::{KeyGroups, StateError, Store, StoreConfig, hash_key};
+use crate::{KeyGroups, StagingSize, StateError, Store, StoreConfig, hash_key};
 
 /// One tree of two levels.
 fn store() -> Store {
     let config = StoreConfig {
         key_groups: KeyGroups::new(1),
         budget_bytes: 1 << 20,
+        staging: StagingSize {
+            chunk_count: 2,
+            chunk_bytes: 16 << 10,
+        },
         ..StoreConfig::default()
     };
     let mut store = Store::new(&config).expect("reserved");

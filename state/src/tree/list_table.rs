@@ -2,9 +2,9 @@
 
 use std::ops::ControlFlow;
 
+use super::elements::Elements;
 use super::keyed::KeyedTree;
 use super::scan::OrderedCursor;
-use super::typed::Order;
 use crate::error::StateError;
 use crate::hash::KeyHash;
 use crate::identity::TypeIdentity;
@@ -84,24 +84,15 @@ impl<K: Key + ?Sized, V: Value> ListTable<K, V> {
         key: &K,
         values: &[V],
     ) -> Result<(), StateError> {
-        let begin = self.len_at(store, hash, key);
-        self.put_from(store, hash, key, begin, values)
+        self.elements(hash, key).append(store, values)
     }
 
-    fn put_from(
-        &self,
-        store: &mut Store,
-        hash: KeyHash,
-        key: &K,
-        begin: u64,
-        values: &[V],
-    ) -> Result<(), StateError> {
-        let group = self.keyed.group(hash);
-        for (index, value) in (begin..).zip(values) {
-            let entry = KeyedTree::<K, u64, V>::entry_key(key, &index);
-            self.keyed.tree.put(store, group, &entry, value)?;
+    fn elements(&self, hash: KeyHash, key: &K) -> Elements<'_, V> {
+        Elements {
+            tree: &self.keyed.tree,
+            group: self.keyed.group(hash),
+            prefix: KeyedTree::<K, u64, V>::prefix(key),
         }
-        Ok(())
     }
 
     /// Sets a key's whole list.
@@ -118,10 +109,7 @@ impl<K: Key + ?Sized, V: Value> ListTable<K, V> {
         key: &K,
         values: &[V],
     ) -> Result<(), StateError> {
-        self.put_from(store, hash, key, 0, values)?;
-        let rest = values.len() as u64..;
-        self.keyed.remove_range(store, hash, key, &rest)?;
-        Ok(())
+        self.elements(hash, key).replace(store, values)
     }
 
     /// Removes a key's whole list and says how many elements it had.
@@ -132,7 +120,7 @@ impl<K: Key + ?Sized, V: Value> ListTable<K, V> {
     /// # Cost
     /// One descent for every leaf of the list; whole leaves are given back as they are.
     pub fn clear(&self, store: &mut Store, hash: KeyHash, key: &K) -> Result<u64, StateError> {
-        self.keyed.remove_range(store, hash, key, &(..))
+        self.elements(hash, key).remove_from(store, 0)
     }
 
     /// Elements of a key's list.
@@ -141,20 +129,7 @@ impl<K: Key + ?Sized, V: Value> ListTable<K, V> {
     /// One descent.
     #[must_use]
     pub fn len_at(&self, store: &Store, hash: KeyHash, key: &K) -> u64 {
-        let span = KeyedTree::<K, u64, V>::span(key, &(..));
-        let (from, to) = span.edges();
-        let (table, group) = (&self.keyed.tree.table, self.keyed.group(hash));
-        let last = table.scan_back(store.arena(), group, from, to, |entry, _| {
-            ControlFlow::Break(
-                entry
-                    .last_chunk()
-                    .map_or(0, |index| u64::from_be_bytes(*index)),
-            )
-        });
-        match last {
-            ControlFlow::Break(index) => index + 1,
-            ControlFlow::Continue(()) => 0,
-        }
+        self.elements(hash, key).len(store)
     }
 
     /// True if the key has no elements.
@@ -168,25 +143,7 @@ impl<K: Key + ?Sized, V: Value> ListTable<K, V> {
     /// # Errors
     /// [`StateError::Invalid`] if stored bytes are no value of this type.
     pub fn get(&self, store: &Store, hash: KeyHash, key: &K) -> Result<Vec<V>, StateError> {
-        let span = KeyedTree::<K, u64, V>::span(key, &(..));
-        let (from, to) = span.edges();
-        let (tree, group) = (&self.keyed.tree, self.keyed.group(hash));
-        let arena = store.arena();
-        let mut values = Vec::new();
-        let broken = tree.table.scan(arena, group, from, to, |_, found| {
-            let value = tree.table.value(arena, found);
-            match value.and_then(|bytes| tree.unarchive(arena, bytes)) {
-                Ok(value) => {
-                    values.push(value);
-                    ControlFlow::Continue(())
-                }
-                Err(error) => ControlFlow::Break(error),
-            }
-        });
-        match broken {
-            ControlFlow::Continue(()) => Ok(values),
-            ControlFlow::Break(error) => Err(error),
-        }
+        self.elements(hash, key).get(store)
     }
 
     /// Visits the archived elements of a key's list in order until the visitor breaks.
@@ -201,13 +158,9 @@ impl<K: Key + ?Sized, V: Value> ListTable<K, V> {
         store: &Store,
         hash: KeyHash,
         key: &K,
-        mut visit: impl FnMut(&V::Archived) -> ControlFlow<()>,
+        visit: impl FnMut(&V::Archived) -> ControlFlow<()>,
     ) -> Result<(), StateError> {
-        let span = KeyedTree::<K, u64, V>::span(key, &(..));
-        let (tree, group) = (&self.keyed.tree, self.keyed.group(hash));
-        tree.visit(store, group, span.edges(), Order::Rising, |_, value| {
-            Ok(visit(value))
-        })
+        self.elements(hash, key).for_each(store, visit)
     }
 
     /// Elements of all lists together.

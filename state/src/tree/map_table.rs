@@ -70,13 +70,9 @@ impl<K: Key + ?Sized, M: Key + ?Sized, V: Value> MapTable<K, M, V> {
         key: &K,
         map_key: &M,
     ) -> Result<Option<V>, StateError> {
-        let tree = &self.keyed.tree;
         let entry = KeyedTree::<K, M, V>::entry_key(key, map_key);
-        let arena = store.arena();
-        let found = tree.table.find(arena, self.keyed.group(hash), &entry);
-        found
-            .map(|found| tree.unarchive(arena, tree.table.value(arena, found)?))
-            .transpose()
+        let group = self.keyed.group(hash);
+        self.keyed.tree.get_owned(store, group, &entry)
     }
 
     /// An archived value, in place.

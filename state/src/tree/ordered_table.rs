@@ -21,7 +21,7 @@ pub(super) const HEIGHT_MAX: usize = 32;
 /// A table's place and shape, decoded from its descriptor.
 #[derive(Debug)]
 pub(crate) struct OrderedTable {
-    index: TableIndex,
+    pub(crate) index: TableIndex,
     pub(super) roots: PageId,
     pub(crate) owned: OwnedGroups,
     pub(super) shape: Shape,

@@ -118,11 +118,15 @@ fn run(chunk_count: usize, steps: &[Step]) {
     check(&mut checkpointed.store, &model);
 }
 
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    prop::collection::vec(step(), 1..100)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]
-    fn timers_match_the_model(steps in prop::collection::vec(step(), 1..100), chunks in 1..30usize) {
+    fn timers_match_the_model(steps in steps(), chunks in 1..30usize) {
         run(chunks, &steps);
     }
 }

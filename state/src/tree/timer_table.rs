@@ -156,8 +156,8 @@ impl<K: Key + ?Sized, N: Key + ?Sized> TimerTable<K, N> {
     /// Takes the earliest timer if its time is `now_ms` or before.
     ///
     /// # Errors
-    /// [`StateError::Invalid`] if the stored bytes are no key or namespace of these types; the timer
-    /// stays.
+    /// [`StateError::Invalid`] if the stored bytes are no key or namespace of these types; the
+    /// timer stays.
     ///
     /// # Cost
     /// Three descents in one key group. Does not allocate.

@@ -107,6 +107,20 @@ impl<V: Value> TypedTree<V> {
         self.view(arena, self.table.value(arena, found)?).map(Some)
     }
 
+    /// The value of a key, copied out.
+    pub(super) fn get_owned(
+        &self,
+        store: &Store,
+        group: u32,
+        key: &[u8],
+    ) -> Result<Option<V>, StateError> {
+        let arena = store.arena();
+        let found = self.table.find(arena, group, key);
+        found
+            .map(|found| self.unarchive(arena, self.table.value(arena, found)?))
+            .transpose()
+    }
+
     /// Value bytes of an entry as what they stand for.
     #[inline]
     pub(super) fn view<'a>(
