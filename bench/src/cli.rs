@@ -1,9 +1,12 @@
 //! The command line.
 
+use crate::checkpoint::CheckpointArguments;
+use crate::compare::CompareArguments;
 use crate::exit::Exit;
 use crate::limits::LimitsArguments;
 use crate::open_loop::{LatencyArguments, OverheadArguments};
 use crate::ratios::RatiosArguments;
+use crate::recovery::RecoveryArguments;
 use crate::state_bench::StateArguments;
 use crate::throughput::ThroughputArguments;
 use crate::workspace;
@@ -25,7 +28,8 @@ Exit status:
   1  the work could not be finished
   2  the result is wrong, or stored data is damaged
   3  bad arguments
-  4  this machine lacks something that the command needs";
+  4  this machine lacks something that the command needs
+  5  a compared result is worse";
 
 #[derive(Debug, Parser)]
 #[command(name = "frazil-bench", version, about = ABOUT, after_help = EXIT_STATUS)]
@@ -60,13 +64,33 @@ pub enum Command {
     /// Events come at a fixed rate that does not wait for the engine; the highest rate is searched
     /// at which no backlog grows and latency stays bounded.
     Throughput(ThroughputArguments),
+    /// Measure what one checkpoint is made of: freeze, capture, bytes, time to durable
+    Checkpoint(CheckpointArguments),
+    /// Kill a job and measure how long it takes to come back
+    ///
+    /// A child process builds state, a base image and a chain of deltas, and is killed with
+    /// SIGKILL. Then it is started again and again; the time from the start of the process to the
+    /// first correct record is compared with reading the same files.
+    Recovery(RecoveryArguments),
     /// Measure the state tables alone against a bare hash map
     State(StateArguments),
     /// Measure what Frazil costs by what the machine itself can do
     Ratios(RatiosArguments),
+    /// Compare two files that `ratios --json` wrote
+    ///
+    /// A ratio counts as better or worse only where the spreads of both files do not overlap. The
+    /// exit status is 5 if one became worse.
+    #[command(after_help = EXIT_STATUS)]
+    Compare(CompareArguments),
     /// The child process of `ratios`
     #[command(hide = true)]
     MemoryChild {
+        /// Its settings, as JSON.
+        settings: String,
+    },
+    /// The child process of `recovery`
+    #[command(hide = true)]
+    RecoveryChild {
         /// Its settings, as JSON.
         settings: String,
     },

@@ -17,6 +17,8 @@ pub enum Exit {
     BadConfiguration = 3,
     /// This machine lacks something that the command needs.
     UnfitEnvironment = 4,
+    /// A compared result became worse than both spreads allow.
+    Worse = 5,
 }
 
 impl Exit {
@@ -65,8 +67,9 @@ mod tests {
             Exit::Corrupt,
             Exit::BadConfiguration,
             Exit::UnfitEnvironment,
+            Exit::Worse,
         ];
-        assert_eq!(all.map(Exit::status), [0, 1, 2, 3, 4]);
+        assert_eq!(all.map(Exit::status), [0, 1, 2, 3, 4, 5]);
     }
 
     #[test]

@@ -32,7 +32,7 @@ pub fn install() -> io::Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
     let listen = move || {
         for signal in signals.forever() {
-            clean_up();
+            clean_up(&owned());
             // The shell learns what ended the process.
             drop(emulate_default_handler(signal));
         }
@@ -88,9 +88,8 @@ fn owned() -> MutexGuard<'static, Vec<Owned>> {
 }
 
 /// Children first: they write into the folders.
-fn clean_up() {
-    let owned = owned();
-    for entry in &*owned {
+fn clean_up(owned: &[Owned]) {
+    for entry in owned {
         if let Owned::Child(id) = entry
             && let Some(id) = i32::try_from(*id).ok().and_then(Pid::from_raw)
         {
@@ -98,7 +97,7 @@ fn clean_up() {
             let _ = kill_process(id, Signal::KILL);
         }
     }
-    for entry in &*owned {
+    for entry in owned {
         if let Owned::Folder(path) = entry {
             let removed = |_| fs::remove_dir_all(path).is_ok() || !path.exists();
             let _ = (0..TRY_COUNT).any(removed);
@@ -112,19 +111,25 @@ mod tests {
     use std::process::Command;
 
     #[test]
-    fn what_is_held_is_taken_away_and_nothing_else() {
+    fn folders_and_children_are_taken_away() {
         let folder = tempfile::tempdir().unwrap();
-        let (held, given_up) = (folder.path().join("held"), folder.path().join("given-up"));
-        for path in [&held, &given_up] {
+        let (owned, other) = (folder.path().join("owned"), folder.path().join("other"));
+        for path in [&owned, &other] {
             fs::create_dir(path).unwrap();
             fs::write(path.join("file"), "x").unwrap();
         }
         let mut child = Command::new("sleep").arg("1000").spawn().unwrap();
-        let _folder_guard = Guard::of_folder(&held);
-        let _child_guard = Guard::of_child(child.id());
-        drop(Guard::of_folder(&given_up));
-        clean_up();
-        assert!(!held.exists() && given_up.exists());
+        clean_up(&[Owned::Folder(owned.clone()), Owned::Child(child.id())]);
+        assert!(!owned.exists() && other.exists());
         assert_eq!(child.wait().unwrap().code(), None);
+    }
+
+    #[test]
+    fn what_is_guarded_is_owned_as_long_as_its_guard_lives() {
+        let is_owned = || owned().contains(&Owned::Folder("/no/such".into()));
+        let guard = Guard::of_folder(Path::new("/no/such"));
+        assert!(is_owned());
+        drop(guard);
+        assert!(!is_owned());
     }
 }

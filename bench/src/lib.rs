@@ -31,15 +31,20 @@
 //! | [`workload`] | keys, a source that can be held back, a job that counts |
 //! | [`state_bench`] | the state tables alone |
 //! | [`ratios`] | what Frazil costs by what the machine can do |
+//! | [`compare`] | two files of ratios side by side |
 //! | [`open_loop`] | latency at a fixed rate, also of a user's own flow: [`run`] |
+//! | [`checkpoint`] | what one checkpoint is made of |
+//! | [`recovery`] | from a kill to the first correct record |
 //! | [`throughput`] | the highest rate that is sustained |
 //! | [`files`] | `.hgrm` and `.hlog` |
 //! | [`measure_error`] | why something could not be measured |
 
+pub mod checkpoint;
 pub mod child;
 pub mod cli;
 pub mod committed_rows;
 pub mod common;
+pub mod compare;
 pub mod corpus;
 pub mod costs;
 pub mod demo;
@@ -57,6 +62,7 @@ pub mod pairs;
 pub mod probe;
 pub mod progress;
 pub mod ratios;
+pub mod recovery;
 pub mod reference;
 pub mod result;
 pub mod scratch;

@@ -5,19 +5,21 @@ use frazil_bench::demo::{self, error::DemoError};
 use frazil_bench::exit::Exit;
 use frazil_bench::measure_error::MeasureError;
 use frazil_bench::probe::huge_pages::restart_with_huge_pages;
-use frazil_bench::{interrupt, limits, open_loop, ratios, state_bench, throughput};
+use frazil_bench::{
+    checkpoint, compare, interrupt, limits, open_loop, ratios, recovery, state_bench, throughput,
+};
 use std::env;
 use std::fmt::Display;
 use std::io;
 use std::time::Instant;
 
 fn main() -> Exit {
-    let started = Instant::now();
+    let (started, started_ns) = (Instant::now(), recovery::child::clock_ns());
     if let Err(error) = interrupt::install() {
         eprintln!("Ctrl-C will leave files behind: {error}");
     }
     match cli::parse(env::args_os()) {
-        Ok(command) => run(command, started),
+        Ok(command) => run(command, started, started_ns),
         Err(error) => {
             // Where it cannot be printed, the exit status still tells.
             drop(error.print());
@@ -26,7 +28,7 @@ fn main() -> Exit {
     }
 }
 
-fn run(command: Command, started: Instant) -> Exit {
+fn run(command: Command, started: Instant, started_ns: u64) -> Exit {
     let mut out = io::stdout();
     match command {
         Command::Demo(arguments) => ended(demo::run::run(&arguments, &mut out), DemoError::exit),
@@ -34,6 +36,8 @@ fn run(command: Command, started: Instant) -> Exit {
         Command::Latency(arguments) => measured(open_loop::latency(&arguments, &mut out)),
         Command::Overhead(arguments) => measured(open_loop::overhead(&arguments, &mut out)),
         Command::Throughput(arguments) => measured(throughput::run(&arguments, &mut out)),
+        Command::Checkpoint(arguments) => measured(checkpoint::run(&arguments, &mut out)),
+        Command::Recovery(arguments) => measured(recovery::run(&arguments, &mut out)),
         Command::State(arguments) => {
             with_huge_pages();
             measured(state_bench::run(&arguments, &mut out))
@@ -42,10 +46,19 @@ fn run(command: Command, started: Instant) -> Exit {
             with_huge_pages();
             measured(ratios::run(&arguments, &mut out))
         }
+        Command::Compare(arguments) => {
+            ended(compare::run(&arguments, &mut out), MeasureError::exit)
+        }
         Command::MemoryChild { settings } => {
+            end_with_parent();
             measured(ratios::child::run(&settings).map(|line| println!("{line}")))
         }
+        Command::RecoveryChild { settings } => {
+            end_with_parent();
+            measured(recovery::child::run(&settings, started_ns, out))
+        }
         Command::DemoChild { settings } => {
+            end_with_parent();
             let counted = demo::counting::run(&settings, started, out);
             ended(counted.map(|()| Exit::Ok), DemoError::exit)
         }
@@ -54,6 +67,12 @@ fn run(command: Command, started: Instant) -> Exit {
 
 fn measured(done: Result<(), MeasureError>) -> Exit {
     ended(done.map(|()| Exit::Ok), MeasureError::exit)
+}
+
+fn end_with_parent() {
+    if let Err(error) = interrupt::end_with_parent() {
+        eprintln!("this process may outlive its parent: {error}");
+    }
 }
 
 /// Without them the measurement goes on and says so.

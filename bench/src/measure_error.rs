@@ -1,8 +1,9 @@
 //! Why something could not be measured.
 
+use crate::child::ChildError;
 use crate::exit::Exit;
 use crate::result::WriteError;
-use crate::text::units::grouped;
+use crate::text::units::{Unit, grouped};
 use frazil::state::StateError;
 use frazil::{Error, IoError};
 use std::io;
@@ -62,6 +63,40 @@ pub enum MeasureError {
         /// What the encoder said.
         reason: String,
     },
+    /// The state under measurement does not fit into memory.
+    #[error(
+        "needs {needed} of free memory, found {found}; ask for less state",
+        needed = Unit::Bytes.text(*needed_bytes),
+        found = Unit::Bytes.text(*found_bytes)
+    )]
+    Memory {
+        /// What is needed.
+        needed_bytes: u64,
+        /// What programs could get.
+        found_bytes: u64,
+    },
+    /// A child process could not be run.
+    #[error(transparent)]
+    ChildProcess(#[from] ChildError),
+    /// A job that was killed did not go on from its checkpoint.
+    #[error("the restarted job did not go on from its checkpoint")]
+    NotRecovered,
+    /// A job that was killed came back with a wrong state.
+    #[error("the first record after the restart is wrong: expected {expected:?}, found {found:?}")]
+    WrongRecord {
+        /// Key and count by the sequence of keys.
+        expected: (u64, u64),
+        /// What the job said.
+        found: (u64, u64),
+    },
+    /// A file does not hold ratios.
+    #[error("{path} holds no ratios: {source}; name files that `ratios --json` wrote")]
+    NoRatios {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
     /// A percentile was asked for that the samples cannot carry.
     #[error(
         "a window would have about {expected} samples and p99.9 needs {needed}; use --seconds \
@@ -93,9 +128,12 @@ impl MeasureError {
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
-            Self::UnknownRatio { .. } | Self::TooFewSamples { .. } | Self::NoCheckpoints => {
-                Exit::BadConfiguration
-            }
+            Self::UnknownRatio { .. }
+            | Self::TooFewSamples { .. }
+            | Self::NoCheckpoints
+            | Self::NoRatios { .. } => Exit::BadConfiguration,
+            Self::NotRecovered | Self::WrongRecord { .. } => Exit::Corrupt,
+            Self::Memory { .. } => Exit::UnfitEnvironment,
             _ => Exit::Failed,
         }
     }

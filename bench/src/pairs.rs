@@ -106,8 +106,7 @@ impl PairedCell {
 }
 
 /// Whether stolen time, or floors before and after that lie far apart, say that the machine was
-/// busy
-/// with something else.
+/// busy with something else.
 #[must_use]
 pub fn is_noisy(floor_ns: [f64; 2], stolen_part: f64) -> bool {
     let [before, after] = floor_ns.map(|floor| floor.max(FLOOR_NS_MIN));

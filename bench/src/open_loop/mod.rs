@@ -18,6 +18,7 @@ mod work;
 
 pub use activity::Activity;
 pub use latency::{LatencyArguments, PaceArguments, latency};
+pub(crate) use overhead::of_session;
 pub use overhead::{Overhead, OverheadArguments, overhead, run_overhead};
 pub use recorder::Latencies;
 pub use report::Report;

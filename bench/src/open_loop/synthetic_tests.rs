@@ -8,7 +8,7 @@ use frazil::storage::{MemoryStorage, ReadAt, Segment, Storage, StorageLock};
 use frazil::{Flow, ForEach, IoError};
 use hdrhistogram::Histogram;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -16,6 +16,8 @@ const DELAY: Duration = Duration::from_millis(150);
 const DELAY_NS: u64 = 150_000_000;
 /// How long one record takes; over, with all that waited for it, before the delay is.
 const STALL: Duration = Duration::from_millis(40);
+/// The record that is slow where no checkpoint is.
+const SLOW_RECORD: u64 = 1_000;
 /// Later than this is one that waited.
 const LATE_NS: u64 = 15_000_000;
 
@@ -128,13 +130,19 @@ fn stall(is_due: &AtomicBool) {
 }
 
 fn flow(built: &Flow, open_loop: &OpenLoop, is_due: &Arc<AtomicBool>) {
-    let (completed, is_due) = (open_loop.completed(), Arc::clone(is_due));
+    let is_due = Arc::clone(is_due);
+    flow_with(built, open_loop, move || stall(&is_due));
+}
+
+/// Calls `before` ahead of each record at the sink.
+fn flow_with(built: &Flow, open_loop: &OpenLoop, before: impl Fn() + 'static) {
+    let completed = open_loop.completed();
     built
         .source(open_loop.source(|index| index % 100))
         .key_by(|(_due_ns, key)| key)
         .aggregate("last", 0_u64, |last, (due_ns, _key)| *last = *due_ns)
         .sink(ForEach::new(move |(_key, due_ns): (&u64, &u64)| {
-            stall(&is_due);
+            before();
             completed(*due_ns);
         }));
 }
@@ -207,16 +215,17 @@ fn slow_publish_is_found_in_publish_and_in_records_during_sync() {
 #[test]
 fn slow_record_delays_itself_and_those_behind_it_and_no_checkpoint_is_blamed() {
     let is_due = Arc::<AtomicBool>::default();
-    let armed = Arc::clone(&is_due);
-    let arm = thread::spawn(move || {
-        thread::sleep(Duration::from_millis(700));
-        armed.store(true, Ordering::SeqCst);
-    });
     let report = run(&options(), move |built, open_loop| {
-        flow(built, open_loop, &is_due)
+        // Behind the 200 events of the warm-up and ahead of the end, whatever the clock says.
+        let (is_due, count) = (Arc::clone(&is_due), AtomicU64::new(0));
+        let before = move || {
+            let is_slow = count.fetch_add(1, Ordering::Relaxed) == SLOW_RECORD;
+            is_due.store(is_slow, Ordering::SeqCst);
+            stall(&is_due);
+        };
+        flow_with(built, open_loop, before);
     })
     .unwrap();
-    arm.join().unwrap();
     let steady = report.latencies.during(Activity::Steady);
     assert_eq!(steady.len(), report.latencies.all().len());
     // Due in the first 25 of these 40 ms at 2000/s: 50 records, as late as their due time says.
@@ -225,4 +234,38 @@ fn slow_record_delays_itself_and_those_behind_it_and_no_checkpoint_is_blamed() {
     assert!(steady.max() >= 40_000_000);
     let reached = report.reached_rate() / report.offered_rate;
     assert!(reached > 0.5, "the source did not catch up: {reached}");
+}
+
+#[test]
+fn slow_records_are_found_in_the_alignment_or_the_capture_that_they_hold_up() {
+    const SLOW: Duration = Duration::from_millis(20);
+    let mut options = options();
+    options.interval = Some(Duration::from_millis(400));
+    options.storage = Some(Arc::new(MemoryStorage::new()));
+    let report = run(&options, |built, open_loop| {
+        // Some records of each checkpoint, far enough apart not to be in one batch: they lie ahead
+        // of the barrier, or between the slices of the capture.
+        let (recording, count) = (open_loop.recording.clone(), AtomicU64::new(0));
+        let before = move || {
+            if recording.watch.at(recording.now_ns()) == Activity::Steady {
+                count.store(0, Ordering::Relaxed);
+                return;
+            }
+            let count = count.fetch_add(1, Ordering::Relaxed);
+            if count < 150 && count.is_multiple_of(30) {
+                thread::sleep(SLOW);
+            }
+        };
+        flow_with(built, open_loop, before);
+    })
+    .unwrap();
+    let longest = |name| Duration::from_nanos(phase(&report, name).max());
+    let held_up = longest("align_ns").max(longest("capture_ns"));
+    assert!(held_up >= SLOW / 2, "{held_up:?}");
+    assert!(longest("checkpoint_ns") >= held_up / 2);
+    let late = |activity| {
+        let during = report.latencies.during(activity);
+        during.count_between(LATE_NS, u64::MAX)
+    };
+    assert!(late(Activity::Capturing) + late(Activity::Syncing) > 0);
 }

@@ -1,5 +1,6 @@
 //! The child process that measures its own memory.
 
+use crate::interrupt::Guard;
 use crate::measure_error::MeasureError;
 use crate::probe::memory::anonymous_bytes;
 use crate::workload::{JobSpec, KeyedJob, Keys, RecordBytes};
@@ -46,11 +47,16 @@ pub struct PeakMemory {
 pub fn peak_memory(settings: &ChildSettings) -> Result<PeakMemory, MeasureError> {
     let program = env::current_exe().map_err(MeasureError::file("find", "this program"))?;
     let json = serde_json::to_string(settings).expect("settings have a JSON form");
-    let output = Command::new(&program)
+    let child = Command::new(&program)
         .args([COMMAND, &json])
-        .stderr(Stdio::inherit())
-        .output()
-        .map_err(MeasureError::file("start", program))?;
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(MeasureError::file("start", &program))?;
+    let _guard = Guard::of_child(child.id());
+    let output = child
+        .wait_with_output()
+        .map_err(MeasureError::file("wait for", &program))?;
     let answer = String::from_utf8_lossy(&output.stdout).into_owned();
     serde_json::from_str(&answer).map_err(|_| MeasureError::Child { answer })
 }
@@ -89,7 +95,7 @@ fn work(settings: &ChildSettings) -> Result<u64, MeasureError> {
     let job = KeyedJob::start(&JobSpec {
         keys: Keys::new(settings.state_bytes / RecordBytes::SixtyFour.bytes()),
         record_bytes: RecordBytes::SixtyFour,
-        checkpoints: settings.checkpoints.clone(),
+        checkpoints: settings.checkpoints.clone().map(Into::into),
     })?;
     let duration = Duration::from_millis(settings.run_ms);
     let count = if settings.checkpoints.is_some() {

@@ -4,8 +4,8 @@ use super::bound::{BOUNDS, bound};
 use super::ratio::Ratio;
 use super::setting::Setting;
 use super::{
-    g01_throughput, g03_checkpointing, g05_freeze, g09_bytes, g12_hop, g13_growth, g15_memory,
-    g16_faults,
+    g01_throughput, g03_checkpointing, g05_freeze, g07_latency, g09_bytes, g10_bandwidth, g12_hop,
+    g13_growth, g14_recovery, g15_memory, g16_faults,
 };
 use crate::common::CommonArguments;
 use crate::measure_error::MeasureError;
@@ -36,7 +36,7 @@ struct Group {
     measure: Measure,
 }
 
-const GROUPS: [Group; 9] = [
+const GROUPS: [Group; 13] = [
     Group {
         ids: &["G1"],
         seconds: (22, 70),
@@ -63,9 +63,24 @@ const GROUPS: [Group; 9] = [
         measure: |setting, _| one(g05_freeze::by_size(setting)),
     },
     Group {
+        ids: &["G7", "G8"],
+        seconds: (95, 180),
+        measure: latency,
+    },
+    Group {
         ids: &["G9"],
         seconds: (10, 40),
         measure: |setting, _| one(g09_bytes::measure(setting)),
+    },
+    Group {
+        ids: &["G10"],
+        seconds: (15, 120),
+        measure: |setting, _| one(g10_bandwidth::bandwidth_ratio(setting)),
+    },
+    Group {
+        ids: &["G11"],
+        seconds: (12, 40),
+        measure: |setting, _| one(g10_bandwidth::time_to_durable(setting)),
     },
     Group {
         ids: &["G12"],
@@ -78,31 +93,15 @@ const GROUPS: [Group; 9] = [
         measure: |setting, _| one(g13_growth::measure(setting)),
     },
     Group {
+        ids: &["G14"],
+        seconds: (12, 60),
+        measure: |setting, _| one(g14_recovery::measure(setting)),
+    },
+    Group {
         ids: &["G15", "G16"],
         seconds: (50, 180),
         measure: memory,
     },
-];
-
-/// Ratios without a measurement of their own, and why.
-const MISSING: [(&str, &str); 5] = [
-    (
-        "G7",
-        "not measured by this version: run `latency --checkpoint 1s` and `--checkpoint off`",
-    ),
-    (
-        "G8",
-        "not measured by this version: run `latency --checkpoint 100ms` and `--checkpoint off`",
-    ),
-    ("G10", "not measured by this version"),
-    (
-        "G11",
-        "not measured by this version: write pacing cannot be switched off yet",
-    ),
-    (
-        "G14",
-        "not measured by this version: there is no mapped recovery yet",
-    ),
 ];
 
 /// Measures the ratios and prints a line for each as soon as it is known.
@@ -138,12 +137,7 @@ pub fn run(arguments: &RatiosArguments, out: &mut impl Write) -> Result<(), Meas
         }
         writeln!(out, "     ({:.0} s)", begun.elapsed().as_secs_f64())?;
     }
-    for (id, reason) in MISSING.iter().filter(|(id, _)| wanted.contains(id)) {
-        let ratio = Ratio::none(id, *reason);
-        writeln!(out, "{}", ratio.line())?;
-        ratios.push(ratio);
-    }
-    ratios.sort_by_key(|ratio| BOUNDS.iter().position(|bound| bound.id == ratio.id));
+    let ratios = in_order(ratios);
     if let Some(path) = &common.json {
         write_json(path, &ratios)?;
     }
@@ -158,6 +152,12 @@ fn measure(group: &Group, setting: &Setting, ids: &[&str]) -> Vec<Ratio> {
             .map(|id| Ratio::none(id, format!("failed: {error}")))
             .collect()
     })
+}
+
+/// In the order of the table.
+fn in_order(mut ratios: Vec<Ratio>) -> Vec<Ratio> {
+    ratios.sort_by_key(|ratio| BOUNDS.iter().position(|bound| bound.id == ratio.id));
+    ratios
 }
 
 fn wanted(only: &[String]) -> Result<Vec<&'static str>, MeasureError> {
@@ -213,6 +213,20 @@ fn checkpointing(setting: &Setting, ids: &[&str]) -> Result<Vec<Ratio>, MeasureE
     Ok(ratios)
 }
 
+fn latency(setting: &Setting, ids: &[&str]) -> Result<Vec<Ratio>, MeasureError> {
+    let Some(job) = g07_latency::HalfLoad::start(setting)? else {
+        let none = |id: &&str| Ratio::none(id, "no rate is sustained on this machine");
+        return Ok(ids.iter().map(none).collect());
+    };
+    let mut ratios = Vec::new();
+    for id in ids {
+        let interval = if *id == "G7" { 1_000 } else { 100 };
+        ratios.push(job.measure(setting, id, Duration::from_millis(interval))?);
+    }
+    job.stop(setting)?;
+    Ok(ratios)
+}
+
 fn memory(setting: &Setting, ids: &[&str]) -> Result<Vec<Ratio>, MeasureError> {
     let ratios = ids.iter().map(|id| match *id {
         "G15" => g15_memory::measure(setting),
@@ -226,9 +240,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_ratio_is_measured_once_or_says_why_not() {
+    fn every_ratio_is_measured_once() {
         let mut ids: Vec<&str> = GROUPS.iter().flat_map(|group| group.ids).copied().collect();
-        ids.extend(MISSING.iter().map(|(id, _)| *id));
         ids.sort_by_key(|id| BOUNDS.iter().position(|bound| bound.id == *id));
         assert_eq!(ids, BOUNDS.map(|bound| bound.id));
     }
@@ -247,19 +260,13 @@ mod tests {
     #[test]
     fn result_is_an_array_in_the_order_of_the_table() {
         let folder = tempfile::tempdir().unwrap();
-        let arguments = RatiosArguments {
-            only: vec!["G14".into(), "G10".into()],
-            common: CommonArguments::in_folder(folder.path()),
-        };
-        let mut out = Vec::new();
-        run(&arguments, &mut out).unwrap();
-        assert!(
-            String::from_utf8(out)
-                .unwrap()
-                .starts_with("expected duration: about 0s\n")
-        );
-        let ratios: Vec<Ratio> = serde_json::from_value(arguments.common.stored()).unwrap();
-        let ids: Vec<_> = ratios.iter().map(|ratio| &ratio.id[..]).collect();
-        assert_eq!(ids, ["G10", "G14"]);
+        let common = CommonArguments::in_folder(folder.path());
+        let ratios = ["G14", "G2", "G10"].map(|id| Ratio::none(id, "not wanted"));
+        let sorted = in_order(ratios.to_vec());
+        write_json(common.json.as_ref().unwrap(), &sorted).unwrap();
+        let read: Vec<Ratio> = serde_json::from_value(common.stored()).unwrap();
+        let ids: Vec<_> = read.iter().map(|ratio| &ratio.id[..]).collect();
+        assert_eq!(ids, ["G2", "G10", "G14"]);
+        assert_eq!(read, sorted);
     }
 }

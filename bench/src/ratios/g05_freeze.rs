@@ -25,7 +25,7 @@ pub(super) fn tail(setting: &Setting) -> Result<Ratio, MeasureError> {
     let job = KeyedJob::start(&JobSpec {
         keys,
         record_bytes: RecordBytes::SixtyFour,
-        checkpoints: Some(folder.clone()),
+        checkpoints: Some(folder.clone().into()),
     })?;
     job.checkpoint()?;
     let before = job.statistics().freeze;
@@ -56,7 +56,12 @@ pub(super) fn tail(setting: &Setting) -> Result<Ratio, MeasureError> {
     );
     job.stop()?;
     setting.remove(&folder)?;
+    // Beyond p99.9 lie about n = count / 1000 samples, give or take twice the root of n.
+    let beyond = freezes.len() as f64 / 1e3;
+    let at = |beyond: f64| us(1.0 - beyond.max(0.0) / freezes.len() as f64);
     Ok(Ratio {
+        min: Some(at(beyond + 2.0 * beyond.sqrt())),
+        max: Some(at(beyond - 2.0 * beyond.sqrt())),
         a: Some(us(0.999)),
         b: Some(floor_before.max(floor_after) / 1e3),
         ..Ratio::of_value("G5", us(0.999), "us (b: hiccup floor p99.9)", note)

@@ -2,12 +2,11 @@
 
 use super::ratio::Ratio;
 use super::setting::Setting;
+use crate::checkpoint::dirty_record_bytes;
 use crate::measure_error::MeasureError;
 use crate::pairs::{Side, measure_pairs};
 use crate::text::units::{Unit, grouped};
-use crate::workload::{KeyedJob, Keys, RecordBytes};
-use std::collections::HashSet;
-use std::ops::Range;
+use crate::workload::KeyedJob;
 
 const UPDATES: u64 = 100_000;
 
@@ -41,22 +40,4 @@ pub(super) fn measure(setting: &Setting) -> Result<Ratio, MeasureError> {
         },
     );
     Ok(Ratio::of_cell("G9", &cell, "bytes", &note))
-}
-
-fn dirty_record_bytes(keys: Keys, positions: &Range<u64>) -> u64 {
-    let unique: HashSet<u64> = positions
-        .clone()
-        .map(|position| keys.at(position))
-        .collect();
-    unique.len() as u64 * RecordBytes::SixtyFour.bytes()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_record_that_changes_twice_counts_once() {
-        assert_eq!(dirty_record_bytes(Keys::new(3), &(0..1_000)), 3 * 64);
-    }
 }

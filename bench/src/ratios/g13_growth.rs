@@ -3,8 +3,9 @@
 use super::ratio::Ratio;
 use super::setting::Setting;
 use crate::measure_error::MeasureError;
-use crate::pairs::{Side, measure_pairs};
+use crate::pairs::{PairValue, Side, measure_pairs};
 use crate::probe::cpus::on_cpu;
+use crate::result::Spread;
 use crate::state_bench::{map_growth, table_growth};
 use crate::text::units::grouped;
 
@@ -42,10 +43,38 @@ pub(super) fn measure(setting: &Setting) -> Result<Ratio, MeasureError> {
             ""
         },
     );
+    let spread = without_one(&cell.pairs);
     Ok(Ratio {
+        min: spread.map(|spread| spread.min),
+        max: spread.map(|spread| spread.max),
         a: Some(a.min),
         b: Some(b.min),
         pairs: cell.pairs.clone(),
         ..Ratio::of_value("G13", a.min / b.min, "us", note)
     })
+}
+
+/// The ratio of the least values, leaving out each pair once: how much hangs on a single run.
+fn without_one(pairs: &[PairValue]) -> Option<Spread> {
+    let least = |left_out: usize, side: fn(&PairValue) -> f64| {
+        let kept = pairs.iter().enumerate().filter(|(at, _)| *at != left_out);
+        kept.map(|(_, pair)| side(pair))
+            .fold(f64::INFINITY, f64::min)
+    };
+    let ratio = |left_out| least(left_out, |pair| pair.a) / least(left_out, |pair| pair.b);
+    let ratios: Vec<f64> = (0..pairs.len()).map(ratio).collect();
+    (pairs.len() > 1).then(|| Spread::of(ratios))?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spread_is_that_of_leaving_one_out() {
+        let pair = |a, b| PairValue { a, b, ratio: a / b };
+        let spread = without_one(&[pair(1.0, 10.0), pair(2.0, 20.0), pair(4.0, 10.0)]).unwrap();
+        assert_eq!((spread.min, spread.max), (0.1, 0.2));
+        assert!(without_one(&[pair(1.0, 1.0)]).is_none());
+    }
 }

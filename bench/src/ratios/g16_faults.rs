@@ -32,7 +32,12 @@ pub(super) fn measure(setting: &Setting) -> Result<Ratio, MeasureError> {
         made.achieved_ms(window.seconds),
         off.shards.minor_faults,
     );
+    // Counts of rare events differ by about the root of their number.
+    let faults = window.shards.minor_faults as f64;
+    let bound = |sign: f64| (faults + sign * 2.0 * faults.sqrt()).max(0.0) / length.as_secs_f64();
     Ok(Ratio {
+        min: Some(bound(-1.0)),
+        max: Some(bound(1.0)),
         a: Some(per_second(window.shards.minor_faults)),
         b: Some(per_second(off.shards.minor_faults)),
         ..Ratio::of_value(

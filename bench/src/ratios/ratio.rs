@@ -11,6 +11,12 @@ pub struct Ratio {
     pub id: String,
     /// The median over the pairs; none where it could not be measured, the note says why.
     pub value: Option<f64>,
+    /// The least it may as well be: over the pairs, or by the number of samples.
+    #[serde(default)]
+    pub min: Option<f64>,
+    /// The largest.
+    #[serde(default)]
+    pub max: Option<f64>,
     /// What must hold.
     pub floor: f64,
     /// What is wanted.
@@ -40,13 +46,10 @@ impl Ratio {
     #[must_use]
     pub fn of_cell(id: &str, cell: &PairedCell, unit: &str, setting: &str) -> Self {
         let spread = cell.ratio();
-        let note = format!(
-            "{setting}; ratio {} to {}; {}",
-            short(spread.min),
-            short(spread.max),
-            cell.conditions()
-        );
+        let note = format!("{setting}; {}", cell.conditions());
         Self {
+            min: Some(spread.min),
+            max: Some(spread.max),
             a: Some(cell.side(Side::A).median),
             b: Some(cell.side(Side::B).median),
             pairs: cell.pairs.clone(),
@@ -82,6 +85,8 @@ impl Ratio {
         Self {
             id: bound.id.to_owned(),
             value: None,
+            min: None,
+            max: None,
             floor: bound.floor,
             goal: bound.goal,
             holds_floor: None,
@@ -98,7 +103,7 @@ impl Ratio {
     #[must_use]
     pub fn line(&self) -> String {
         let Some(value) = self.value else {
-            return format!("{:<4} -          {}", self.id, self.note);
+            return format!("{:<4} {:<25} {}", self.id, "-", self.note);
         };
         let verdict = match (self.holds_floor, self.holds_goal) {
             (_, Some(true)) => "goal",
@@ -109,8 +114,12 @@ impl Ratio {
             (Some(a), Some(b)) => format!("{} / {} {}; ", short(a), short(b), self.unit),
             _ => String::new(),
         };
+        let spread = match (self.min, self.max) {
+            (Some(min), Some(max)) => format!("[{}, {}]", short(min), short(max)),
+            _ => String::new(),
+        };
         format!(
-            "{:<4} {:<10} {verdict:<7} floor {} goal {}; {sides}{}",
+            "{:<4} {:<8} {spread:<16} {verdict:<7} floor {} goal {}; {sides}{}",
             self.id,
             short(value),
             short(self.floor),
@@ -121,7 +130,7 @@ impl Ratio {
 }
 
 /// Three significant digits.
-pub(super) fn short(value: f64) -> String {
+pub(crate) fn short(value: f64) -> String {
     match value.abs() {
         0.0 => "0".to_owned(),
         size if size >= 1e6 => format!("{:.2} M", value / 1e6),
@@ -173,6 +182,8 @@ mod tests {
             "holds_floor",
             "holds_goal",
             "id",
+            "max",
+            "min",
             "note",
             "pairs",
             "unit",

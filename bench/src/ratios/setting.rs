@@ -45,7 +45,7 @@ impl Setting {
         JobSpec {
             keys: Keys::new(state_bytes / RecordBytes::SixtyFour.bytes()),
             record_bytes: RecordBytes::SixtyFour,
-            checkpoints,
+            checkpoints: checkpoints.map(Into::into),
         }
     }
 

@@ -3,4 +3,5 @@
 pub mod bars;
 pub mod buckets;
 pub mod percentiles;
+pub mod sizes;
 pub mod units;

@@ -6,3 +6,5 @@ mod search;
 mod trial;
 
 pub use command::{ThroughputArguments, run};
+pub(crate) use search::Precision;
+pub(crate) use trial::{Limits, highest};

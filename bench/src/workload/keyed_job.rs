@@ -5,11 +5,13 @@ use super::keys::Keys;
 use super::trigger::{Triggered, trigger};
 use crate::measure_error::MeasureError;
 use crate::probe::threads::{ThreadUse, is_helper, is_shard, threads_use};
+use frazil::storage::{FileStorage, WriteMode};
 use frazil::{
-    CheckpointReport, Checkpoints, Cores, Count, Error, Flow, Job, JobHandle, Statistics,
+    CheckpointReport, Checkpoints, Cores, Count, Error, Flow, IoError, Job, JobHandle, Statistics,
 };
 use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -52,7 +54,43 @@ pub struct JobSpec {
     /// How large its state is a key.
     pub record_bytes: RecordBytes,
     /// Where checkpoints go when they are asked for; none are kept otherwise.
-    pub checkpoints: Option<PathBuf>,
+    pub checkpoints: Option<Place>,
+}
+
+/// A directory for checkpoints, and how files in it are written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The directory, made if it is missing.
+    pub directory: PathBuf,
+    /// How segments are written.
+    pub write_mode: WriteMode,
+}
+
+/// All ways to write files, with their names for people.
+pub const WRITE_MODES: [(&str, WriteMode); 2] = [
+    ("mapped windows", WriteMode::Mapped),
+    ("plain writes", WriteMode::Plain),
+];
+
+impl From<PathBuf> for Place {
+    fn from(directory: PathBuf) -> Self {
+        Self {
+            directory,
+            write_mode: WriteMode::default(),
+        }
+    }
+}
+
+impl Place {
+    /// The place as a storage.
+    ///
+    /// # Errors
+    ///
+    /// What keeps the directory from being used.
+    pub fn open(&self) -> Result<FileStorage, IoError> {
+        let storage = FileStorage::open(&self.directory)?;
+        Ok(storage.with_write_mode(self.write_mode))
+    }
 }
 
 /// A window of a running job.
@@ -98,7 +136,7 @@ impl KeyedJob {
     /// The job's.
     pub fn start(spec: &JobSpec) -> Result<Self, MeasureError> {
         let checkpoints = match &spec.checkpoints {
-            Some(directory) => Checkpoints::manual().dir(directory),
+            Some(place) => Checkpoints::manual().storage(Arc::new(place.open()?)),
             None => Checkpoints::off(),
         };
         let state_bytes = spec.keys.count() * spec.record_bytes.bytes();
@@ -188,7 +226,7 @@ impl KeyedJob {
                 triggered.expect("the trigger has no panic of its own"),
             )
         });
-        settle();
+        self.settle();
         Ok((window?, checkpoints))
     }
 
@@ -255,6 +293,20 @@ impl KeyedJob {
         Ok(())
     }
 
+    /// Waits until nothing is written any more (folds take a while), at most 20 s.
+    pub fn settle(&self) {
+        let begun = Instant::now();
+        let mut before = threads_use(is_writing);
+        while begun.elapsed() < QUIET_PATIENCE {
+            thread::sleep(QUIET_LOOK);
+            let after = threads_use(is_writing);
+            if after.since(before).cpu_ns < QUIET_NS {
+                return;
+            }
+            before = after;
+        }
+    }
+
     fn await_count(&self, expected: u64) -> Result<(), MeasureError> {
         let mut done = self.counted.get();
         let mut moved = Instant::now();
@@ -272,20 +324,6 @@ impl KeyedJob {
             }
         }
         Ok(())
-    }
-}
-
-/// Waits until nothing is written any more (folds take a while), at most 20 s.
-fn settle() {
-    let begun = Instant::now();
-    let mut before = threads_use(is_writing);
-    while begun.elapsed() < QUIET_PATIENCE {
-        thread::sleep(QUIET_LOOK);
-        let after = threads_use(is_writing);
-        if after.since(before).cpu_ns < QUIET_NS {
-            return;
-        }
-        before = after;
     }
 }
 
@@ -318,7 +356,7 @@ mod tests {
             let job = KeyedJob::start(&JobSpec {
                 keys: Keys::new(1_000),
                 record_bytes,
-                checkpoints: Some(folder.path().join(record_bytes.bytes().to_string())),
+                checkpoints: Some(folder.path().join(record_bytes.bytes().to_string()).into()),
             })
             .unwrap();
             assert_eq!(job.advance(500).unwrap(), 1_000..1_500);
@@ -334,7 +372,7 @@ mod tests {
         let job = KeyedJob::start(&JobSpec {
             keys: Keys::new(1_000),
             record_bytes: RecordBytes::Sixteen,
-            checkpoints: Some(folder.path().to_path_buf()),
+            checkpoints: Some(folder.path().to_path_buf().into()),
         })
         .unwrap();
         let (second, tenth) = (Duration::from_millis(300), Duration::from_millis(50));
