@@ -6,6 +6,9 @@
 //! what is written first is copied first. The chunks are the frames of a delta; [`Restore`] puts
 //! images and deltas back.
 //!
+//! `examples/own_storage.rs` is a whole program with a storage of its own: checkpoints in plain
+//! files while the store goes on, and the way back.
+//!
 //! The crate is deterministic memory: it knows no files, threads or clocks. `DESIGN.md` beside it
 //! holds the invariants and byte formats.
 
