@@ -9,7 +9,7 @@ use crate::{KeyGroups, StagingSize, StateError, Store, StoreConfig, hash_key};
 fn store() -> Store {
     let config = StoreConfig {
         key_groups: KeyGroups::new(1),
-        budget_bytes: 1 << 20,
+        budget_bytes: 4 << 20,
         staging: StagingSize {
             chunk_count: 2,
             chunk_bytes: 16 << 10,
