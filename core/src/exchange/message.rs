@@ -4,10 +4,50 @@ use frazil_state::KeyHash;
 
 use crate::flow::{Record, RecordBatch};
 
-/// Most records in one batch.
-const BATCH_RECORDS_MAX: usize = 1024;
-/// A batch takes no further record once it holds this many bytes.
-const BATCH_BYTES_FULL: usize = 64 << 10;
+/// Most records in one batch, where few shards share the memory.
+const RECORDS_MAX: usize = 1024;
+/// Fewest that a batch is made for: one run of a stage.
+const RECORDS_MIN: usize = 64;
+/// A batch takes no further record once its records have this many bytes each on average.
+const BYTES_A_RECORD: usize = 64;
+/// Memory for the batches of one exchange that one shard sends, shared by its targets. The same for
+/// any number of shards: 64 shards have 256 MiB in all.
+const SENDER_BYTES: usize = 4 << 20;
+/// Batches between a pair of shards at least: one open, one spare, one on its way, one in hand.
+const BATCHES_MIN: usize = 4;
+
+/// How much one pair of shards can have under way, fixed when the rings are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct BatchPlan {
+    /// Batches that go back and forth.
+    pub(super) batch_count: usize,
+    /// Records after which a batch is full.
+    pub(super) records_full: usize,
+}
+
+impl BatchPlan {
+    /// For records of type `R` between one sender and each of `shard_count` shards; more than
+    /// `useful_count` batches would not be used.
+    pub(super) fn new<R: Record + ?Sized>(shard_count: usize, useful_count: usize) -> Self {
+        let pair_bytes = SENDER_BYTES / shard_count;
+        let mut records_full = RECORDS_MAX;
+        while records_full > RECORDS_MIN
+            && Self::batch_bytes::<R>(records_full) * BATCHES_MIN > pair_bytes
+        {
+            records_full /= 2;
+        }
+        let affordable = pair_bytes / Self::batch_bytes::<R>(records_full);
+        Self {
+            batch_count: affordable.min(useful_count).max(BATCHES_MIN),
+            records_full,
+        }
+    }
+
+    fn batch_bytes<R: Record + ?Sized>(records: usize) -> usize {
+        let capacity = R::Batch::capacity_bytes(records, records * BYTES_A_RECORD);
+        records * size_of::<KeyHash>() + capacity
+    }
+}
 
 /// One message on one ring. The order on a ring is the order of the sender's records and barriers.
 pub(crate) enum Message<R: Record + ?Sized> {
@@ -40,6 +80,18 @@ impl<R: Record + ?Sized> Default for ExchangeBatch<R> {
 }
 
 impl<R: Record + ?Sized> ExchangeBatch<R> {
+    /// An empty batch whose memory is there and was touched.
+    pub(super) fn with_capacity(plan: BatchPlan) -> Self {
+        let mut hashes = vec![KeyHash(u64::MAX); plan.records_full];
+        hashes.clear();
+        let bytes = plan.records_full * BYTES_A_RECORD;
+        Self {
+            hashes,
+            records: R::Batch::with_capacity(plan.records_full, bytes),
+            ..Self::default()
+        }
+    }
+
     #[inline]
     pub(super) fn push(&mut self, hash: KeyHash, record: R::Ref<'_>, stamp_ns: u64) {
         self.stamp_ns = self.stamp_ns.min(stamp_ns);
@@ -48,8 +100,9 @@ impl<R: Record + ?Sized> ExchangeBatch<R> {
     }
 
     #[inline]
-    pub(super) fn is_full(&self) -> bool {
-        self.hashes.len() >= BATCH_RECORDS_MAX || self.records.byte_count() >= BATCH_BYTES_FULL
+    pub(super) fn is_full(&self, plan: BatchPlan) -> bool {
+        self.hashes.len() >= plan.records_full
+            || self.records.byte_count() >= plan.records_full * BYTES_A_RECORD
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -60,5 +113,40 @@ impl<R: Record + ?Sized> ExchangeBatch<R> {
         self.stamp_ns = u64::MAX;
         self.hashes.clear();
         self.records.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_of_a_sender_is_bounded_on_any_number_of_shards() {
+        for shard_count in [1, 2, 3, 8, 64] {
+            let text = BatchPlan::new::<str>(shard_count, 68);
+            let numbers = BatchPlan::new::<u64>(shard_count, 68);
+            for (plan, batch_bytes) in [
+                (text, BatchPlan::batch_bytes::<str>(text.records_full)),
+                (numbers, BatchPlan::batch_bytes::<u64>(numbers.records_full)),
+            ] {
+                assert!((BATCHES_MIN..=68).contains(&plan.batch_count), "{plan:?}");
+                assert!(
+                    plan.batch_count * batch_bytes * shard_count <= SENDER_BYTES,
+                    "{plan:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn batch_fills_to_its_plan_within_its_memory() {
+        let plan = BatchPlan::new::<str>(64, 68);
+        let mut batch = ExchangeBatch::<str>::with_capacity(plan);
+        let room = batch.hashes.capacity();
+        while !batch.is_full(plan) {
+            batch.push(KeyHash(1), "a record of twenty-some bytes", 7);
+        }
+        assert_eq!(batch.hashes.capacity(), room);
+        assert!(batch.records.byte_count() <= plan.records_full * BYTES_A_RECORD + 29);
     }
 }

@@ -1,8 +1,12 @@
 //! Moving batches between shards by key group.
 //!
 //! Every exchange has one bounded ring for each ordered pair of shards (also from a shard to
-//! itself), so that an input that stands still for an alignment holds nobody else up. Spent batches
-//! come back over a second ring.
+//! itself), so that an input that stands still for an alignment holds nobody else up.
+//!
+//! The batches of a pair of shards are made when the rings are, within a bound for each sending
+//! shard, and their memory is touched. They go to the receiver over one ring and come back, spent,
+//! over a second one. A sender without a spare batch has no room. Only records of one run that
+//! multiply (`flat_map`) beyond the open and the spare batch take memory from the allocator.
 //!
 //! # Why it cannot deadlock
 //!
@@ -11,13 +15,15 @@
 //!
 //! - The last stages have sinks as tails. A sink has room as soon as the checkpoint writer returns
 //!   a buffer, which depends on the disk alone. So they go on draining their rings.
-//! - If all rings of a stage's tail are being drained, its outbox empties, it has room again, and
-//!   so it drains its own rings.
+//! - If all rings of a stage's tail are being drained, its outbox empties, and every batch that is
+//!   on its way is spent and comes back: of the pair's four or more batches one is open and at most
+//!   one in hand, so there is a spare one again. Then the stage has room, and so it drains its own
+//!   rings. Records in the open batch wait for the same spare.
 //!
 //! An input stands still from its barrier to the shard's freeze. The freeze waits for the same
 //! barrier at every stage of the shard; each of these barriers queues behind records that drain by
 //! the argument above, and a stage that is aligned goes on handing on what it holds. Barriers and
-//! ends enter the outbox whether it has room or not; since no barrier is injected before the last
+//! ends enter the outbox whether it has room or not, and close the open batch without a spare; since no barrier is injected before the last
 //! one's checkpoint is over, that is at most one of each beside the batches.
 
 mod message;

@@ -69,8 +69,10 @@ impl<R: Record + ?Sized> Receiver<R> {
     pub(crate) fn recycle(&mut self, received: Received<R>) {
         let Received { input, mut batch } = received;
         batch.clear();
+        let input = &mut self.inputs[input];
         // A sender in a burst may own more batches than its ring takes back; the surplus is freed.
-        let _ = self.inputs[input].ring.spent.push(batch);
+        let _ = input.ring.spent.push(batch);
+        input.ring_if_first_spent();
     }
 
     /// The barrier that every input delivered, those that ended not counted; none if all ended.
@@ -121,6 +123,17 @@ impl<R: Record + ?Sized> Input<R> {
             Message::End => self.state = InputState::Ended,
         }
         None
+    }
+
+    /// A sender parks with records in hand also if it found no spent batch: then this one is the
+    /// first. The fence is as in `ring_if_full`.
+    fn ring_if_first_spent(&self) {
+        let Some(bell) = &self.bell else { return };
+        fence(Ordering::SeqCst);
+        let spent = &self.ring.spent;
+        if spent.slots() + 1 >= spent.buffer().capacity() {
+            bell.ring();
+        }
     }
 
     /// A sender parks with messages in hand only if it found the ring full. The fence orders the

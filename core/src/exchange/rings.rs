@@ -4,7 +4,7 @@ use std::any::Any;
 
 use rtrb::{Consumer, Producer, RingBuffer};
 
-use super::message::{ExchangeBatch, Message};
+use super::message::{BatchPlan, ExchangeBatch, Message};
 use super::sender::OUTBOX_MESSAGES;
 use crate::flow::Record;
 
@@ -12,6 +12,7 @@ use crate::flow::Record;
 pub(crate) struct Outlet<R: Record + ?Sized> {
     pub(super) messages: Producer<Message<R>>,
     pub(super) spent: Consumer<ExchangeBatch<R>>,
+    pub(super) plan: BatchPlan,
 }
 
 /// The receiving end of one ring, and where spent batches go.
@@ -61,17 +62,20 @@ fn take<T: 'static>(ends: &mut Option<Box<dyn Any + Send>>) -> Option<T> {
     ends.take()?.downcast().ok().map(|ends| *ends)
 }
 
-/// Connects every shard with every shard for records of type `R`.
+/// Connects every shard with every shard for records of type `R`. All batches are made here, so
+/// that no shard waits for memory later.
 pub(crate) fn connect_all<R: Record + ?Sized>(
     shard_count: usize,
     capacity: usize,
 ) -> Vec<ExchangeEnds> {
     let mut inlets: Vec<Vec<Inlet<R>>> = (0..shard_count).map(|_| Vec::new()).collect();
     let mut outlets = Vec::with_capacity(shard_count);
+    // What a pair can use: queued, in the outbox, open, spare, in hand.
+    let plan = BatchPlan::new::<R>(shard_count, capacity + OUTBOX_MESSAGES + 3);
     for _ in 0..shard_count {
         let mut from_one = Vec::with_capacity(shard_count);
         for inlets_of_one in &mut inlets {
-            let (outlet, inlet) = connect(capacity);
+            let (outlet, inlet) = connect(capacity, plan);
             from_one.push(outlet);
             inlets_of_one.push(inlet);
         }
@@ -85,13 +89,17 @@ pub(crate) fn connect_all<R: Record + ?Sized>(
     .collect()
 }
 
-fn connect<R: Record + ?Sized>(capacity: usize) -> (Outlet<R>, Inlet<R>) {
+fn connect<R: Record + ?Sized>(capacity: usize, plan: BatchPlan) -> (Outlet<R>, Inlet<R>) {
     let (to_receiver, messages) = RingBuffer::new(capacity);
-    // Holds all batches that a pair has in steady state: queued, in the outbox, open, in hand.
-    let (to_sender, spent) = RingBuffer::new(capacity + OUTBOX_MESSAGES + 2);
+    let (mut to_sender, spent) = RingBuffer::new(plan.batch_count);
+    for _ in 0..plan.batch_count {
+        let pushed = to_sender.push(ExchangeBatch::with_capacity(plan));
+        assert!(pushed.is_ok(), "the ring has a slot for every batch");
+    }
     let outlet = Outlet {
         messages: to_receiver,
         spent,
+        plan,
     };
     let inlet = Inlet {
         messages,

@@ -16,6 +16,7 @@ pub(super) const OUTBOX_MESSAGES: usize = 2;
 /// Sorts records by the shard that owns their key and hands them over in batches.
 ///
 /// On the way to each target, in this order: ring, outbox (only when the ring is full), open batch.
+/// There is room as long as each target has a spare batch behind its open one.
 pub(crate) struct Sender<R: Record + ?Sized> {
     key_groups: KeyGroups,
     targets: Vec<Target<R>>,
@@ -26,7 +27,10 @@ struct Target<R: Record + ?Sized> {
     /// None for the own shard, which is awake.
     bell: Option<Bell>,
     outbox: VecDeque<Message<R>>,
+    /// Without memory of its own where a barrier closed the one before and no batch was spent.
     open: ExchangeBatch<R>,
+    /// Takes the open one's place.
+    spare: Option<ExchangeBatch<R>>,
     /// Whether messages were handed over since the bell was last rung.
     owes_ring: bool,
 }
@@ -37,13 +41,17 @@ impl<R: Record + ?Sized> Sender<R> {
         bells: Vec<Option<Bell>>,
         key_groups: KeyGroups,
     ) -> Self {
-        let targets = outlets.into_iter().zip(bells).map(|(ring, bell)| Target {
-            ring,
-            bell,
-            outbox: VecDeque::with_capacity(2 * OUTBOX_MESSAGES),
-            open: ExchangeBatch::default(),
-            owes_ring: false,
-        });
+        let targets = outlets
+            .into_iter()
+            .zip(bells)
+            .map(|(mut ring, bell)| Target {
+                open: ring.spent.pop().unwrap_or_default(),
+                spare: ring.spent.pop().ok(),
+                ring,
+                bell,
+                outbox: VecDeque::with_capacity(2 * OUTBOX_MESSAGES),
+                owes_ring: false,
+            });
         Self {
             key_groups,
             targets: targets.collect(),
@@ -56,7 +64,7 @@ impl<R: Record + ?Sized> Sender<R> {
         let shard = self.key_groups.shard_of(hash, self.targets.len());
         let target = &mut self.targets[shard];
         target.open.push(hash, record, stamp_ns);
-        if target.open.is_full() {
+        if target.open.is_full(target.ring.plan) {
             target.close();
             target.hand_over();
         }
@@ -66,7 +74,7 @@ impl<R: Record + ?Sized> Sender<R> {
     pub(crate) fn has_room(&self) -> bool {
         self.targets
             .iter()
-            .all(|target| target.outbox.len() < OUTBOX_MESSAGES)
+            .all(|target| target.outbox.len() < OUTBOX_MESSAGES && target.spare.is_some())
     }
 
     /// Hands over what the rings take; true = nothing is left.
@@ -102,9 +110,14 @@ impl<R: Record + ?Sized> Sender<R> {
 impl<R: Record + ?Sized> Target<R> {
     fn publish(&mut self) -> bool {
         self.hand_over();
+        self.take_spare();
         // While the ring is full the open batch goes on filling, so the outbox never queues small
         // batches.
-        if !self.open.is_empty() && self.outbox.is_empty() && !self.ring.messages.is_full() {
+        if !self.open.is_empty()
+            && self.spare.is_some()
+            && self.outbox.is_empty()
+            && !self.ring.messages.is_full()
+        {
             self.close();
             self.hand_over();
         }
@@ -116,11 +129,26 @@ impl<R: Record + ?Sized> Target<R> {
         self.open.is_empty() && self.outbox.is_empty()
     }
 
-    /// Moves the open batch to the outbox and opens another one, if possible a spent one.
+    /// Moves the open batch to the outbox and opens the spare one. Where there is none (records of
+    /// one run that multiplied, or a barrier) the next one has no memory yet.
     fn close(&mut self) {
-        let next = self.ring.spent.pop().unwrap_or_default();
+        self.take_spare();
+        let next = self.spare.take().unwrap_or_default();
         let full = std::mem::replace(&mut self.open, next);
         self.outbox.push_back(Message::Batch(full));
+        self.take_spare();
+    }
+
+    fn take_spare(&mut self) {
+        if self.spare.is_none() {
+            self.spare = self.ring.spent.pop().ok();
+        }
+        if self.open.hashes.capacity() == 0
+            && let Some(spare) = self.spare.take()
+        {
+            self.open = spare;
+            self.spare = self.ring.spent.pop().ok();
+        }
     }
 
     /// Moves messages from the outbox to the ring while it has slots.

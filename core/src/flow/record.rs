@@ -1,6 +1,7 @@
 //! What flows: records, lent one at a time and moved between shards in owned batches.
 
 use std::marker::PhantomData;
+use std::mem::MaybeUninit;
 
 use frazil_state::Value;
 
@@ -44,7 +45,17 @@ pub trait RecordBatch<R: Record + ?Sized> {
 
     /// Forgets the records and keeps their memory.
     fn clear(&mut self);
+
+    /// An empty batch with memory, touched, for `records` records or for `bytes` bytes of them and
+    /// one more of moderate size, whichever is reached first.
+    fn with_capacity(records: usize, bytes: usize) -> Self;
+
+    /// The memory that such a batch takes.
+    fn capacity_bytes(records: usize, bytes: usize) -> usize;
 }
+
+/// Room for a batch's last record, which may lie beyond the bytes at which it is full.
+const LAST_RECORD_BYTES: usize = 1 << 10;
 
 /// Records that are lent as a plain reference: everything but [`Keyed`] pairs.
 pub trait Plain: for<'a> Record<Ref<'a> = &'a Self> {}
@@ -62,7 +73,7 @@ pub trait Plain: for<'a> Record<Ref<'a> = &'a Self> {}
 pub struct Keyed<K: ?Sized, V>(PhantomData<fn(&K) -> V>);
 
 macro_rules! slice_record {
-    ($slice:ty, $owned:ty, $batch:ident, $append:ident) => {
+    ($slice:ty, $owned:ty, $batch:ident, $append:ident, $filled:expr) => {
         /// Records of varying length end to end, with the place where each one ends.
         #[derive(Default)]
         pub struct $batch {
@@ -104,12 +115,28 @@ macro_rules! slice_record {
                 self.content.clear();
                 self.ends.clear();
             }
+
+            fn with_capacity(records: usize, bytes: usize) -> Self {
+                let mut batch = Self {
+                    content: $filled(bytes + LAST_RECORD_BYTES),
+                    ends: vec![usize::MAX; records],
+                };
+                batch.clear();
+                batch
+            }
+
+            fn capacity_bytes(records: usize, bytes: usize) -> usize {
+                bytes + LAST_RECORD_BYTES + records * size_of::<usize>()
+            }
         }
     };
 }
 
-slice_record!(str, String, StrBatch, push_str);
-slice_record!([u8], Vec<u8>, BytesBatch, extend_from_slice);
+// Not zeros: those would come from the system untouched.
+slice_record!(str, String, StrBatch, push_str, |bytes| "x".repeat(bytes));
+slice_record!([u8], Vec<u8>, BytesBatch, extend_from_slice, |bytes| {
+    vec![b'x'; bytes]
+});
 
 /// Sized records. Records behind `len` are of an earlier use: their heap memory serves the next
 /// ones.
@@ -174,6 +201,29 @@ impl<T: Value + Clone + Send> RecordBatch<T> for VecBatch<T> {
     fn clear(&mut self) {
         self.len = 0;
     }
+
+    fn with_capacity(records: usize, bytes: usize) -> Self {
+        let mut content = Vec::with_capacity(capacity_of::<T>(records, bytes));
+        // Memory whose first writer is not in sight is not left untouched by the compiler.
+        let content_seen = std::hint::black_box(&mut content);
+        content_seen
+            .spare_capacity_mut()
+            .fill_with(MaybeUninit::zeroed);
+        Self {
+            records: content,
+            len: 0,
+        }
+    }
+
+    fn capacity_bytes(records: usize, bytes: usize) -> usize {
+        capacity_of::<T>(records, bytes) * size_of::<T>()
+    }
+}
+
+/// Records until there are `records` of them, or at least `bytes` bytes.
+fn capacity_of<T>(records: usize, bytes: usize) -> usize {
+    let by_bytes = bytes.checked_div(size_of::<T>());
+    by_bytes.map_or(records, |count| records.min(count + 1))
 }
 
 /// Keys and values, each in a batch of their own kind.
@@ -221,6 +271,17 @@ impl<K: Plain + ?Sized, V: Value + Clone + Send> RecordBatch<Keyed<K, V>> for Ke
     fn clear(&mut self) {
         self.keys.clear();
         self.values.clear();
+    }
+
+    fn with_capacity(records: usize, bytes: usize) -> Self {
+        Self {
+            keys: K::Batch::with_capacity(records, bytes),
+            values: VecBatch::with_capacity(records, bytes),
+        }
+    }
+
+    fn capacity_bytes(records: usize, bytes: usize) -> usize {
+        K::Batch::capacity_bytes(records, bytes) + VecBatch::<V>::capacity_bytes(records, bytes)
     }
 }
 
