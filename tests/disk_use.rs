@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 use frazil::storage::Storage;
 use frazil::{JobHandle, Tuning};
 use frazil_io::storage::MemoryStorage;
-use frazil_state::format::{Manifest, decode};
+use frazil_state::format::Manifest;
 use frazil_tests::{
-    Gate, WatchedStorage, WordCount, committed_rows, input_file, reference_rows, text,
+    Gate, WatchedStorage, WordCount, committed_rows, input_file, manifests, reference_rows, text,
 };
 
 const KEEP: usize = 2;
@@ -21,18 +21,6 @@ const FOLD_BYTES_MIN: u64 = 64 << 10;
 const LINES: u64 = 600;
 /// Far more than the writer needs to remove a few files.
 const PATIENCE: Duration = Duration::from_secs(20);
-
-fn manifests(disk: &MemoryStorage) -> Vec<Manifest> {
-    let mut names = disk.list().expect("memory lists");
-    names.retain(|name| name.starts_with("manifest-"));
-    let read = |name: String| {
-        let file = disk.open(&name).expect("listed");
-        let mut bytes = vec![0; usize::try_from(file.length_bytes()).expect("small")];
-        file.read_exact_at(&mut bytes, 0).expect("whole");
-        decode(&name, &bytes).expect("whole")
-    };
-    names.into_iter().map(read).collect()
-}
 
 fn chain_bytes(manifest: &Manifest) -> u64 {
     let segments = manifest.segments.iter();

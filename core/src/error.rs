@@ -152,6 +152,18 @@ pub enum Error {
         /// Why the newer checkpoint is of no use.
         reason: String,
     },
+    /// A checkpoint that was restored by mapping turned out to be damaged, before anything new was
+    /// published or committed.
+    #[error(
+        "checkpoint {checkpoint} was restored by mapping and is damaged: {source}; nothing was published \
+         since; start the job again to fall back to an older checkpoint"
+    )]
+    DamagedRestore {
+        /// The checkpoint.
+        checkpoint: u64,
+        /// File, place, expected and found.
+        source: Box<Error>,
+    },
     /// Code that runs on a shard panicked.
     #[error("shard {shard} panicked in {operator}: {message}")]
     ShardPanicked {

@@ -38,7 +38,8 @@ mod source;
 mod statistics;
 
 pub use checkpoint::{
-    CheckpointReport, RecoveryReport, RestoredSplit, SavepointReport, SkippedCheckpoint,
+    CheckpointReport, RecoveryReport, RestoreMode, RestoredSplit, Restoring, SavepointReport,
+    SkippedCheckpoint,
 };
 pub use error::Error;
 pub use flow::{

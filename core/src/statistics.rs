@@ -179,6 +179,10 @@ pub struct CheckpointStatistics {
     pub fold_count: u64,
     /// Bytes of images that folds have written.
     pub folded_bytes: u64,
+    /// From a mapped restore until everything was verified, in ns; 0 before, and without one.
+    pub restoring_ns: u64,
+    /// Bytes that were verified while the job already ran.
+    pub restored_bytes: u64,
 }
 
 impl CheckpointStatistics {
@@ -195,6 +199,8 @@ impl CheckpointStatistics {
             failed_count: 0,
             fold_count: 0,
             folded_bytes: 0,
+            restoring_ns: 0,
+            restored_bytes: 0,
         }
     }
 }

@@ -75,6 +75,19 @@ pub(crate) struct Arena {
 impl Arena {
     /// Reserves what a budget allows and formats page 0 as an empty superblock.
     pub(crate) fn new(budget_bytes: u64, staging: StagingSize) -> Result<Self, StateError> {
+        let pages = Mapped::reserve(budget::pages(budget_bytes, staging)?)?;
+        let mut arena = Self::over(pages, budget_bytes, staging)?;
+        arena.populate_to(1);
+        superblock::format(&mut arena);
+        Ok(arena)
+    }
+
+    /// An arena of pages that hold something, none of them dirty.
+    pub(crate) fn over(
+        pages: Mapped<Page>,
+        budget_bytes: u64,
+        staging: StagingSize,
+    ) -> Result<Self, StateError> {
         let budget_pages = budget::pages(budget_bytes, staging)?;
         let list = || -> Result<DirtyList, StateError> {
             Ok(DirtyList {
@@ -82,8 +95,8 @@ impl Arena {
                 count: 0,
             })
         };
-        let mut arena = Self {
-            pages: Mapped::reserve(budget_pages)?,
+        Ok(Self {
+            pages,
             metas: Mapped::reserve(budget_pages)?,
             dirty: [list()?, list()?],
             live: 0,
@@ -94,10 +107,7 @@ impl Arena {
             budget_bytes,
             budget_pages,
             layout_version: 1,
-        };
-        arena.populate_to(1);
-        superblock::format(&mut arena);
-        Ok(arena)
+        })
     }
 
     #[inline]
@@ -349,6 +359,22 @@ impl Arena {
         let wanted = (self.page_count() as usize + ahead_pages).min(self.budget_pages);
         (wanted > self.populated.get())
             .then(|| self.populate_job(wanted + ahead_pages.max(POPULATE_STEP_PAGES)))
+    }
+
+    /// Populates what stands beside `pages` pages, and those from `first` on; the others are somebody
+    /// else's to populate.
+    pub(crate) fn populate_beside(&mut self, first: usize, pages: usize) {
+        for part in [
+            self.metas.populate_handle(),
+            self.dirty[0].ids.populate_handle(),
+            self.dirty[1].ids.populate_handle(),
+        ] {
+            part.run(0, pages);
+        }
+        if first < pages {
+            self.pages.populate_handle().run(first, pages);
+        }
+        self.populated.raise(pages);
     }
 
     fn populate_job(&self, end: usize) -> PopulateJob {

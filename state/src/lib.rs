@@ -56,7 +56,7 @@ pub use hash::{HASH_ID, HASH_SEED, KEY_GROUPS_MAX, KeyGroups, KeyHash, hash_byte
 pub use identity::TypeIdentity;
 pub use key::{KEY_BYTES_MAX, Key, KeyBuffer, KeyError};
 pub use page::{LINE_BYTES, LINES_PER_PAGE, PAGE_BYTES};
-pub use restore::Restore;
+pub use restore::{ImagePages, Restore};
 pub use rkyv::munge::munge;
 pub use rkyv::seal::Seal;
 pub use snapshot::CaptureStatus;

@@ -3,8 +3,9 @@
 //! A reservation costs address space only; `populate` makes the kernel back it, so that later
 //! touches take no page fault. Invariants that the unsafe blocks rest on:
 //!
-//! 1. The mapping is private, anonymous, zero-filled, `capacity * size_of::<T>()` bytes or more,
-//!    page-aligned, and lives as long as any clone of its `Arc`.
+//! 1. The mapping is private, `capacity * size_of::<T>()` bytes or more, page-aligned, and lives as
+//!    long as any clone of its `Arc`. Its bytes are zeros, or, where it was handed over, whatever
+//!    its maker says, and nobody else changes them.
 //! 2. `T` is one of the sealed types below: any bit pattern is valid, alignment at most a page.
 //! 3. Only [`Mapped`] reads or writes the bytes, through `&self` or `&mut self`; a [`Populate`]
 //!    holds the `Arc` but only advises the kernel, which changes no content.
@@ -21,7 +22,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use memmap2::{Advice, MmapOptions, MmapRaw};
+use memmap2::{Advice, MmapMut, MmapOptions, MmapRaw};
 use rkyv::Portable;
 use rkyv::api::low::LowValidator;
 use rkyv::bytecheck::CheckBytes;
@@ -80,6 +81,26 @@ impl<T: Zeroed> Mapped<T> {
             capacity,
             map,
         })
+    }
+
+    /// Takes over memory of at least `capacity` elements, with what is in it.
+    ///
+    /// # Panics
+    /// If it is too small.
+    pub(crate) fn over(memory: MmapMut, capacity: usize) -> Self {
+        assert!(
+            memory.len() / size_of::<T>() >= capacity,
+            "{} bytes for capacity={capacity}",
+            memory.len()
+        );
+        // As in `reserve`.
+        let _ = memory.advise(Advice::HugePage);
+        let map = Arc::new(MmapRaw::from(memory));
+        Self {
+            first: map.as_mut_ptr().cast::<T>(),
+            capacity,
+            map,
+        }
     }
 
     /// A handle that can populate elements from another thread.

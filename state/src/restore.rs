@@ -1,8 +1,13 @@
-//! Eager restore: verified pages into a populated arena.
+//! Restore: verified pages into a populated arena, or an arena over a map of the base image whose
+//! pages are verified while the store already works.
+
+use memmap2::MmapMut;
 
 use crate::arena::Arena;
+use crate::budget;
 use crate::error::StateError;
 use crate::format::PageDelta;
+use crate::mapped::{Mapped, Populate};
 use crate::page::{PAGE_BYTES, PageId};
 use crate::store::{Store, StoreConfig, owned_groups};
 use crate::superblock;
@@ -35,6 +40,51 @@ impl Restore {
         })
     }
 
+    /// Bytes of memory that [`Restore::over_image`] takes.
+    ///
+    /// # Errors
+    /// [`StateError::BudgetTooSmall`] for a budget that no store can work with.
+    pub fn arena_bytes(config: &StoreConfig) -> Result<usize, StateError> {
+        Ok(budget::pages(config.budget_bytes, config.staging)? * PAGE_BYTES)
+    }
+
+    /// A store over memory that starts with the pages of the base image, not verified but for page
+    /// 0, and goes on with zeros; takes the chain's deltas at once.
+    ///
+    /// Memory of [`Restore::arena_bytes`]. Its pages are verified by the caller, in the file and not
+    /// here, where they change; the [`ImagePages`] populates those that were.
+    ///
+    /// # Errors
+    /// [`StateError::BudgetExhausted`] if the pages do not fit into the budget,
+    /// [`StateError::Damaged`] if the image has more of them than the shard.
+    pub fn over_image(
+        config: &StoreConfig,
+        page_count: u32,
+        memory: MmapMut,
+        image_page_count: u32,
+    ) -> Result<(Self, ImagePages), StateError> {
+        let budget_pages = budget::pages(config.budget_bytes, config.staging)?;
+        let pages = Mapped::over(memory, budget_pages);
+        let image = ImagePages {
+            pages: pages.populate_handle(),
+        };
+        let arena = Arena::over(pages, config.budget_bytes, config.staging)?;
+        if page_count as usize > arena.budget_pages() {
+            return Err(arena.exhausted());
+        }
+        let mut restore = Self {
+            config: *config,
+            page_count,
+            arena,
+        };
+        if image_page_count > 0 {
+            restore.page_mut(image_page_count - 1)?;
+        }
+        let (first, end) = (image_page_count as usize, page_count as usize);
+        restore.arena.populate_beside(first, end);
+        Ok((restore, image))
+    }
+
     /// The bytes of a page, to be filled from a verified image.
     ///
     /// # Errors
@@ -49,6 +99,19 @@ impl Restore {
             });
         }
         Ok(&mut self.arena.pages[PageId(page_id).index()].0)
+    }
+
+    /// The bytes of consecutive pages, to be filled from an image and verified there before anything
+    /// else is done with them.
+    ///
+    /// # Errors
+    /// As [`Restore::page_mut`].
+    pub fn pages_mut(&mut self, first_page: u32, count: u32) -> Result<&mut [u8], StateError> {
+        if count > 0 {
+            self.page_mut(first_page.saturating_add(count - 1))?;
+        }
+        let length = count as usize * PAGE_BYTES;
+        Ok(self.arena.pages.bytes_mut(first_page as usize, length))
     }
 
     /// Applies one page's delta.
@@ -94,5 +157,18 @@ impl Restore {
         }
         self.arena.forget_dirt();
         Store::over(self.arena, owned)
+    }
+}
+
+/// The pages of an arena that a map of the base image backs, to be populated on another thread.
+pub struct ImagePages {
+    pages: Populate,
+}
+
+impl ImagePages {
+    /// Backs pages with memory of their own, so that writing to them faults no more.
+    pub fn populate(&self, first_page: u32, count: u32) {
+        let first = first_page as usize;
+        self.pages.run(first, first + count as usize);
     }
 }

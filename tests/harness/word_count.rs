@@ -10,7 +10,7 @@ use super::gated::{Gate, GatedText};
 use frazil::storage::Storage;
 use frazil::{
     CheckpointReport, Checkpoints, Cores, CsvFiles, DriverChoice, Error, Flow, Job, JobHandle,
-    StagingSize, TextFiles, Tuning,
+    RestoreMode, StagingSize, TextFiles, Tuning,
 };
 
 /// Checkpoints of [`WordCount::run_in_steps`] before the last.
@@ -43,6 +43,8 @@ pub struct WordCount {
     pub keep: usize,
     /// Most bytes a second for checkpoints.
     pub max_write_bytes_per_second: Option<u64>,
+    /// How the job comes back.
+    pub restore: RestoreMode,
     /// What drives the shards.
     pub driver: DriverChoice,
     /// Sizes of rings and pools.
@@ -66,6 +68,7 @@ impl WordCount {
             interval: None,
             keep: 3,
             max_write_bytes_per_second: None,
+            restore: RestoreMode::Eager,
             driver: DriverChoice::Thread,
             tuning: Tuning {
                 staging: StagingSize {
@@ -129,6 +132,7 @@ impl WordCount {
             .checkpoints(
                 checkpoints
                     .keep(self.keep)
+                    .restore(self.restore)
                     .storage(Arc::clone(&self.checkpoints)),
             )
             .driver(self.driver)

@@ -43,6 +43,10 @@ pub(crate) enum Notice {
         why: Dropped,
         reason: String,
     },
+    /// What was restored by mapping is verified, or damaged.
+    Verified {
+        whole: bool,
+    },
     /// The writer or the folder cannot go on.
     Fatal(Box<Error>),
     Trigger(Asker),
@@ -67,6 +71,8 @@ pub(crate) struct CoordinatorParts {
     pub(crate) writer: JoinHandle<()>,
     pub(crate) folder: JoinHandle<()>,
     pub(crate) populator: JoinHandle<()>,
+    /// Verifies a mapped restore: until it is done no checkpoint is requested.
+    pub(crate) restorer: Option<JoinHandle<Result<(), Error>>>,
     pub(crate) commands: Sender<WriterCommand>,
     pub(crate) notices: Receiver<Notice>,
     pub(crate) newest: Arc<Mutex<Option<CheckpointReport>>>,
@@ -80,6 +86,8 @@ enum Ending {
     Uncommitted,
     Failed(Error),
     Panicked(usize),
+    /// The restorer says why.
+    Damaged,
 }
 
 /// The thread's state.
@@ -89,6 +97,10 @@ pub(crate) struct Coordinator {
     requested_at: Instant,
     last_since: Option<Instant>,
     finished_shards: usize,
+    /// The state is not verified yet.
+    restoring: bool,
+    /// What would request a checkpoint while it must not be.
+    held: Vec<Event>,
     /// Askers whose checkpoint is not requested yet.
     queued: Vec<Asker>,
     /// Askers of the checkpoint in flight.
@@ -103,6 +115,8 @@ impl Coordinator {
             requested_at: Instant::now(),
             last_since: None,
             finished_shards: 0,
+            restoring: parts.restorer.is_some(),
+            held: Vec::new(),
             queued: Vec::new(),
             waiting: Vec::new(),
             dropped_reason: String::new(),
@@ -137,6 +151,9 @@ impl Coordinator {
 
     /// How long until time itself is an event.
     fn sleep(&self) -> Duration {
+        if self.restoring {
+            return SLEEP_MAX;
+        }
         let due = if !self.protocol.is_idle() {
             Some(self.parts.timing.timeout)
         } else if self.protocol.is_ending() {
@@ -151,6 +168,9 @@ impl Coordinator {
     }
 
     fn act_on_time(&mut self) -> Option<Ending> {
+        if self.restoring {
+            return None;
+        }
         let elapsed = self.requested_at.elapsed();
         if !self.protocol.is_idle() {
             if elapsed < self.parts.timing.timeout {
@@ -178,7 +198,7 @@ impl Coordinator {
             Notice::ShardFinished => {
                 self.finished_shards += 1;
                 (self.finished_shards == self.parts.shards.len())
-                    .then(|| self.event(Event::InputEnded))?
+                    .then(|| self.when_verified(Event::InputEnded))?
             }
             Notice::Settled { epoch } => self.event(Event::Settled { epoch }),
             Notice::Durable(report) => {
@@ -213,8 +233,25 @@ impl Coordinator {
                 self.queued.push(asker);
                 None
             }
-            Notice::Stop => self.event(Event::Stop),
+            Notice::Stop => self.when_verified(Event::Stop),
+            Notice::Verified { whole: false } => Some(Ending::Damaged),
+            Notice::Verified { whole: true } => self.verified(),
         }
+    }
+
+    /// An event that requests a checkpoint waits until the restored state is verified.
+    fn when_verified(&mut self, event: Event) -> Option<Ending> {
+        if self.restoring {
+            self.held.push(event);
+            return None;
+        }
+        self.event(event)
+    }
+
+    fn verified(&mut self) -> Option<Ending> {
+        self.restoring = false;
+        let held = std::mem::take(&mut self.held).into_iter();
+        held.fold(None, |ending, event| ending.or(self.event(event)))
     }
 
     fn event(&mut self, event: Event) -> Option<Ending> {
@@ -272,6 +309,11 @@ impl Coordinator {
         drop(self.parts.commands);
         let writer = joined("checkpoint writer", self.parts.writer);
         let folder = joined("folder", self.parts.folder);
+        // Damage explains whatever shards did on the damaged pages.
+        if let Some(restorer) = self.parts.restorer {
+            let verified = restorer.join();
+            verified.map_err(|payload| Error::panicked("restorer", &*payload))??;
+        }
         if let Some((shard, message)) = panics.into_iter().next() {
             return Err(Error::ShardPanicked {
                 shard,
@@ -289,6 +331,7 @@ impl Coordinator {
                 operator: operator_of(shard),
                 message: "no message".to_owned(),
             }),
+            Ending::Damaged => unreachable!("the restorer's error was returned"),
             Ending::Uncommitted => Err(Error::NoFinalCheckpoint {
                 attempts: self.protocol.last_attempts(),
                 waited: self.last_since.map_or(Duration::ZERO, |s| s.elapsed()),

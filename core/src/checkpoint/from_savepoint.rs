@@ -12,6 +12,7 @@ use super::identity::{JobIdentity, check_tables};
 use super::ledger::Ledger;
 use super::outlets::Outlets;
 use super::recovery::{Chosen, Recovered, newest_checkpoint, next_epoch, restore};
+use super::restore::{RestoreMode, RestoredShards};
 use crate::error::Error;
 use crate::flow::FlowPlan;
 
@@ -60,8 +61,10 @@ pub(crate) fn recover_from_savepoint(
         });
     }
     let checkpoint = savepoint.checkpoint;
-    let restored = restore(savepoint.storage, identity, plan, configs, checkpoint);
-    let (manifest, mut stores) = restored?;
+    // All of it becomes dirty, so mapping would win nothing.
+    let mode = RestoreMode::Eager;
+    let restored = restore(savepoint.storage, identity, plan, configs, checkpoint, mode);
+    let (manifest, RestoredShards { mut stores, .. }) = restored?;
     check_tables(checkpoint, &mut stores, &plan.tables, identity)?;
     for store in &mut stores {
         store.dirty_everything();
@@ -74,6 +77,7 @@ pub(crate) fn recover_from_savepoint(
     let chosen = Chosen {
         manifest,
         stores,
+        unverified: Vec::new(),
         skipped: Vec::new(),
     };
     let next_epoch = next_epoch(&names).max(checkpoint + 1);

@@ -18,6 +18,7 @@ mod recovery;
 mod report;
 mod rescale;
 mod restore;
+mod restoring;
 mod savepoint;
 mod template;
 mod writer;
@@ -25,6 +26,8 @@ mod writer;
 pub use report::{
     CheckpointReport, RecoveryReport, RestoredSplit, SavepointReport, SkippedCheckpoint,
 };
+pub use restore::RestoreMode;
+pub use restoring::Restoring;
 
 pub(crate) use budget::{RATE_MIN, WriteBudget};
 pub(crate) use coordinator::{Coordinator, CoordinatorParts, Notice, Timing};

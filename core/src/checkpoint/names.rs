@@ -4,6 +4,7 @@ const MANIFEST: &str = "manifest-";
 const DELTA: &str = "delta-";
 const IMAGE: &str = "image-";
 const PIN: &str = "pin-";
+const DAMAGED: &str = "damaged-";
 
 /// Manifest of a checkpoint; ten digits keep names in numeric order.
 pub(crate) fn manifest(checkpoint: u64) -> String {
@@ -30,6 +31,16 @@ pub(crate) fn pinned_by(name: &str) -> Option<u64> {
     name.strip_prefix(PIN)?.parse().ok()
 }
 
+/// Note that a checkpoint was found damaged after it had been restored by mapping.
+pub(crate) fn damaged(checkpoint: u64) -> String {
+    format!("{DAMAGED}{checkpoint:010}")
+}
+
+/// True for the names that [`damaged`] makes.
+pub(crate) fn is_damage_note(name: &str) -> bool {
+    name.starts_with(DAMAGED)
+}
+
 /// Number of the checkpoint that a manifest's name promises.
 pub(crate) fn checkpoint_of(name: &str) -> Option<u64> {
     name.strip_prefix(MANIFEST)?.parse().ok()
@@ -37,7 +48,7 @@ pub(crate) fn checkpoint_of(name: &str) -> Option<u64> {
 
 /// Epoch in the name of any file that the engine makes.
 pub(crate) fn epoch_of(name: &str) -> Option<u64> {
-    let (_, rest) = [MANIFEST, DELTA, IMAGE, PIN]
+    let (_, rest) = [MANIFEST, DELTA, IMAGE, PIN, DAMAGED]
         .iter()
         .find_map(|prefix| name.strip_prefix(prefix).map(|rest| (prefix, rest)))?;
     rest.split('-').next()?.parse().ok()
@@ -66,7 +77,7 @@ mod tests {
     #[test]
     fn names_carry_their_epoch_and_foreign_files_are_not_ours() {
         assert_eq!(checkpoint_of(&manifest(42)), Some(42));
-        for name in [manifest(7), delta(7), image(7, 3), pin(7)] {
+        for name in [manifest(7), delta(7), image(7, 3), pin(7), damaged(7)] {
             assert_eq!(epoch_of(&name), Some(7));
             assert!(is_ours(&name) && is_ours(&format!(".tmp-{name}")));
         }

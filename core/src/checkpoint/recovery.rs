@@ -5,6 +5,7 @@
 //! Falling back past a damaged checkpoint is reported, and refused where a sink cannot take back
 //! what it may have committed since.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use frazil_io::storage::Storage;
@@ -17,7 +18,8 @@ use super::names;
 use super::outlets::Outlets;
 use super::report::{RecoveryReport, RestoredSplit, SkippedCheckpoint};
 use super::rescale::rescale_shards;
-use super::restore::restore_shards;
+use super::restore::{RestoreMode, RestoredShards, restore_shards};
+use super::restoring::{RestoringJob, Unverified};
 use crate::error::Error;
 use crate::flow::{AssignedSplit, FlowPlan};
 use crate::source::Split;
@@ -29,6 +31,8 @@ pub(crate) struct Recovered {
     pub(crate) manifest: Option<Manifest>,
     pub(crate) next_epoch: u64,
     pub(crate) report: Option<RecoveryReport>,
+    /// What a mapped restore leaves to be verified.
+    pub(crate) restoring: Option<RestoringJob>,
 }
 
 impl Recovered {
@@ -50,6 +54,7 @@ impl Recovered {
             manifest: None,
             next_epoch,
             report: None,
+            restoring: None,
         })
     }
 
@@ -68,6 +73,7 @@ impl Recovered {
             report: Some(RecoveryReport {
                 checkpoint: manifest.checkpoint,
                 duration: begun.elapsed(),
+                restoring: None,
                 state_bytes: chosen.stores.iter().map(Store::used_bytes).sum(),
                 shard_count: manifest.shards.len(),
                 splits: restored_splits(&manifest),
@@ -76,7 +82,16 @@ impl Recovered {
             }),
             stores: chosen.stores,
             manifest: Some(manifest),
+            restoring: None,
         }
+    }
+
+    /// The same, with something left to verify.
+    fn with_restoring(mut self, restoring: Option<RestoringJob>) -> Self {
+        if let Some(report) = &mut self.report {
+            report.restoring = restoring.as_ref().map(RestoringJob::progress);
+        }
+        Self { restoring, ..self }
     }
 
     /// Stages that the checkpoint has as finished.
@@ -138,13 +153,16 @@ impl Recovered {
 /// Checkpoints of another job or flow, no whole checkpoint, changed input, or a sink that cannot
 /// recover.
 pub(crate) fn recover(
-    storage: &dyn Storage,
+    storage: &Arc<dyn Storage>,
     identity: &JobIdentity,
     plan: &FlowPlan,
     configs: &[StoreConfig],
     outlets: &mut Outlets,
+    mode: RestoreMode,
 ) -> Result<Recovered, Error> {
     let begun = Instant::now();
+    let shared = storage;
+    let storage = &**shared;
     let names = storage.list()?;
     let next_epoch = next_epoch(&names);
     let mut checkpoints: Vec<u64> = names
@@ -158,7 +176,13 @@ pub(crate) fn recover(
         recovered.ledger.sweep(storage)?;
         return Ok(recovered);
     }
-    let mut chosen = choose(storage, identity, plan, configs, &checkpoints)?;
+    // What a mapped restore found damaged, older checkpoints may need too.
+    let mode = if names.iter().any(|name| names::is_damage_note(name)) {
+        RestoreMode::Eager
+    } else {
+        mode
+    };
+    let mut chosen = choose(storage, identity, plan, configs, &checkpoints, mode)?;
     let checkpoint = chosen.manifest.checkpoint;
     check_tables(checkpoint, &mut chosen.stores, &plan.tables, identity)?;
     if let (Some(skipped), Some(sink)) = (chosen.skipped.first(), outlets.cannot_retract()) {
@@ -184,9 +208,10 @@ pub(crate) fn recover(
     if chosen.skipped.is_empty() {
         ledger.sweep(storage)?;
     }
-    Ok(Recovered::from_checkpoint(
-        chosen, ledger, next_epoch, begun, plan,
-    ))
+    let unverified = std::mem::take(&mut chosen.unverified);
+    let restoring = RestoringJob::new(Arc::clone(shared), checkpoint, unverified);
+    let recovered = Recovered::from_checkpoint(chosen, ledger, next_epoch, begun, plan);
+    Ok(recovered.with_restoring(restoring))
 }
 
 fn restored_splits(manifest: &Manifest) -> Vec<RestoredSplit> {
@@ -210,24 +235,27 @@ fn restored_splits(manifest: &Manifest) -> Vec<RestoredSplit> {
 pub(super) struct Chosen {
     pub(super) manifest: Manifest,
     pub(super) stores: Vec<Store>,
+    pub(super) unverified: Vec<Unverified>,
     pub(super) skipped: Vec<SkippedCheckpoint>,
 }
 
-/// The newest checkpoint that is whole, by reading all of it.
+/// The newest checkpoint that is whole, by reading all of it, or all but what is mapped.
 fn choose(
     storage: &dyn Storage,
     identity: &JobIdentity,
     plan: &FlowPlan,
     configs: &[StoreConfig],
     checkpoints: &[u64],
+    mode: RestoreMode,
 ) -> Result<Chosen, Error> {
     let mut skipped = Vec::new();
     for checkpoint in checkpoints.iter().rev() {
-        match restore(storage, identity, plan, configs, *checkpoint) {
-            Ok((manifest, stores)) => {
+        match restore(storage, identity, plan, configs, *checkpoint, mode) {
+            Ok((manifest, restored)) => {
                 return Ok(Chosen {
                     manifest,
-                    stores,
+                    stores: restored.stores,
+                    unverified: restored.unverified,
                     skipped,
                 });
             }
@@ -281,15 +309,19 @@ pub(super) fn restore(
     plan: &FlowPlan,
     configs: &[StoreConfig],
     checkpoint: u64,
-) -> Result<(Manifest, Vec<Store>), Error> {
+    mode: RestoreMode,
+) -> Result<(Manifest, RestoredShards), Error> {
     let manifest = read_manifest(storage, checkpoint)?;
     check_manifest(storage, &manifest, identity, plan)?;
-    let stores = if manifest.shards.len() == configs.len() {
-        restore_shards(storage, &manifest, configs)?
+    let restored = if manifest.shards.len() == configs.len() {
+        restore_shards(storage, &manifest, configs, mode)?
     } else {
-        rescale_shards(storage, &manifest, configs)?
+        RestoredShards {
+            stores: rescale_shards(storage, &manifest, configs)?,
+            unverified: Vec::new(),
+        }
     };
-    Ok((manifest, stores))
+    Ok((manifest, restored))
 }
 
 pub(super) fn read_manifest(storage: &dyn Storage, checkpoint: u64) -> Result<Manifest, Error> {

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::restoring::Restoring;
 use crate::source::Split;
 
 /// A checkpoint that became durable.
@@ -66,9 +67,11 @@ pub struct RestoredSplit {
 pub struct RecoveryReport {
     /// The checkpoint that was restored.
     pub checkpoint: u64,
-    /// From reading the directory until the state was restored and verified and the sinks had
-    /// recovered.
+    /// From reading the directory until the state was restored (and verified, unless it was
+    /// mapped) and the sinks had recovered.
     pub duration: Duration,
+    /// The phase in which what was mapped is verified; `None` after an eager restore.
+    pub restoring: Option<Restoring>,
     /// Bytes of state that were restored.
     pub state_bytes: u64,
     /// Shards that made the checkpoint; where this job has another number its key groups were

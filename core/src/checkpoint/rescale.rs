@@ -11,7 +11,7 @@ use frazil_state::format::{FormatError, HEADER_BYTES, Manifest};
 use frazil_state::{KeyGroups, StagingSize, Store, StoreConfig};
 
 use super::names;
-use super::restore::{no_such_shard, read_segment, restore_image};
+use super::restore::{Based, RestoreMode, no_such_shard, read_segment, restore_image};
 use crate::error::Error;
 
 /// The least that a store works with; what is given up again captures nothing.
@@ -71,7 +71,11 @@ fn restore_alone(storage: &dyn Storage, manifest: &Manifest, shard: usize) -> Re
         staging: NO_STAGING,
     };
     let refused = |source| Error::State { shard, source };
-    let (mut restore, base_epoch) = restore_image(storage, entry, &config, shard)?;
+    let Based {
+        mut restore,
+        base_epoch,
+        ..
+    } = restore_image(storage, entry, &config, shard, RestoreMode::Eager)?;
     // Frames of shards that do not exist are read too: nobody else would miss them.
     let wanted = |found: u16| {
         let found = usize::from(found);

@@ -7,7 +7,23 @@ use frazil_state::format::{
 };
 use frazil_state::{PAGE_BYTES, Restore, StateError, Store, StoreConfig};
 
+use super::restoring::Unverified;
 use crate::error::Error;
+
+/// How a job comes back to its state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RestoreMode {
+    /// Everything is read and verified before the first record. Records never wait afterwards.
+    #[default]
+    Eager,
+    /// The base image is mapped and records run at once, while a thread verifies it and backs it
+    /// with memory. Until then records may wait for page faults, and no checkpoint is made.
+    ///
+    /// The deltas since the base are applied before the first record in any case. A job that goes
+    /// on with another number of shards is restored eagerly, and so are shards without an image
+    /// and storages that cannot map.
+    Mapped,
+}
 
 /// An image whose footer and checksum table are verified; pages are verified when they are read.
 pub(crate) struct VerifiedImage {
@@ -34,6 +50,16 @@ impl VerifiedImage {
             shard,
             page_count: entry.page_count,
         };
+        // Everything below is bounded by a length that is real.
+        if reader.length_bytes() != entry.length_bytes {
+            return Err(Error::Format(FormatError::Corrupt {
+                file: entry.file.clone(),
+                offset: 0,
+                what: "file length",
+                expected: entry.length_bytes.to_string(),
+                found: reader.length_bytes().to_string(),
+            }));
+        }
         let mut footer = [0; HEADER_BYTES];
         let footer_at = entry.length_bytes.saturating_sub(HEADER_BYTES as u64);
         reader.read_exact_at(&mut footer, footer_at)?;
@@ -54,6 +80,10 @@ impl VerifiedImage {
         self.address.epoch
     }
 
+    pub(crate) fn page_count(&self) -> u32 {
+        self.address.page_count
+    }
+
     /// Reads and verifies a page; pages beyond the image are left as they are.
     ///
     /// # Errors
@@ -68,24 +98,55 @@ impl VerifiedImage {
         Ok(())
     }
 
-    /// Copies all pages into a restore, in large reads.
-    fn copy_into(&self, restore: &mut Restore, shard: usize) -> Result<(), Error> {
-        const READ_PAGES: u32 = 256;
-        let mut block = vec![0; READ_PAGES as usize * PAGE_BYTES];
-        let mut first = 0;
-        while first < self.address.page_count {
-            let count = READ_PAGES.min(self.address.page_count - first);
-            let block = &mut block[..count as usize * PAGE_BYTES];
-            self.reader
-                .read_exact_at(block, u64::from(first) * PAGE_BYTES as u64)?;
-            for (page_id, bytes) in (first..).zip(block.as_chunks::<PAGE_BYTES>().0) {
-                self.table.verify_page(page_id, bytes)?;
-                let page = restore.page_mut(page_id);
-                *page.map_err(|source| self.refused(shard, source))? = *bytes;
-            }
-            first += count;
+    /// Reads and verifies as many pages from `first` on as fit into `bytes`.
+    ///
+    /// # Errors
+    /// A short file or a wrong checksum.
+    pub(crate) fn read_pages(&self, first: u32, bytes: &mut [u8]) -> Result<(), Error> {
+        let offset = u64::from(first) * PAGE_BYTES as u64;
+        self.reader.read_exact_at(bytes, offset)?;
+        for (page_id, page) in (first..).zip(bytes.as_chunks::<PAGE_BYTES>().0) {
+            self.table.verify_page(page_id, page)?;
         }
         Ok(())
+    }
+
+    /// Reads all pages into a restore, in large reads to where they stay.
+    fn read_into(&self, restore: &mut Restore, shard: usize) -> Result<(), Error> {
+        const READ_PAGES: u32 = 256;
+        let page_count = self.address.page_count;
+        for first in (0..page_count).step_by(READ_PAGES as usize) {
+            let pages = restore.pages_mut(first, READ_PAGES.min(page_count - first));
+            let pages = pages.map_err(|source| self.refused(shard, source))?;
+            self.read_pages(first, pages)?;
+        }
+        Ok(())
+    }
+
+    /// A restore over a map of the image, page 0 verified; `None` where it cannot be mapped.
+    fn map_into(
+        self,
+        config: &StoreConfig,
+        page_count: u32,
+        shard: usize,
+    ) -> Result<Result<(Restore, Unverified), Self>, Error> {
+        if self.address.page_count == 0 {
+            return Ok(Err(self));
+        }
+        self.read_page(0, &mut [0; PAGE_BYTES])?;
+        let image_bytes = usize::try_from(self.address.table_offset()).unwrap_or(usize::MAX);
+        let arena_bytes = Restore::arena_bytes(config);
+        let arena_bytes = arena_bytes.map_err(|source| self.refused(shard, source))?;
+        // What does not fit is refused by the eager way, with its reason.
+        if image_bytes > arena_bytes {
+            return Ok(Err(self));
+        }
+        let Some(memory) = self.reader.map_private(image_bytes, arena_bytes)? else {
+            return Ok(Err(self));
+        };
+        let restore = Restore::over_image(config, page_count, memory, self.address.page_count);
+        let (restore, pages) = restore.map_err(|source| self.refused(shard, source))?;
+        Ok(Ok((restore, Unverified { image: self, pages })))
     }
 
     fn refused(&self, shard: usize, source: StateError) -> Error {
@@ -141,7 +202,16 @@ pub(crate) fn read_segment(
     }))
 }
 
-/// Begins the restore of a shard with its base; gives the epoch of the base, 0 without one.
+/// A restore with its base in it.
+pub(crate) struct Based {
+    pub(crate) restore: Restore,
+    /// Epoch of the base, 0 without one.
+    pub(crate) base_epoch: u64,
+    /// The base, where it was mapped.
+    unverified: Option<Unverified>,
+}
+
+/// Begins the restore of a shard with its base.
 ///
 /// # Errors
 /// Missing, short or damaged files, or state that does not fit.
@@ -150,15 +220,41 @@ pub(crate) fn restore_image(
     entry: &ShardEntry,
     config: &StoreConfig,
     shard: usize,
-) -> Result<(Restore, u64), Error> {
-    let refused = |source| Error::State { shard, source };
-    let mut restore = Restore::new(config, entry.page_count).map_err(refused)?;
-    let Some(image) = &entry.image else {
-        return Ok((restore, 0));
+    mode: RestoreMode,
+) -> Result<Based, Error> {
+    let new = || {
+        let new = Restore::new(config, entry.page_count);
+        new.map_err(|source| Error::State { shard, source })
     };
+    let Some(image) = &entry.image else {
+        return Ok(Based {
+            restore: new()?,
+            base_epoch: 0,
+            unverified: None,
+        });
+    };
+    let base_epoch = image.epoch;
     let number = u16::try_from(shard).expect("shards are at most 65535");
-    VerifiedImage::open(storage, image, number)?.copy_into(&mut restore, shard)?;
-    Ok((restore, image.epoch))
+    let mut image = VerifiedImage::open(storage, image, number)?;
+    if mode == RestoreMode::Mapped {
+        match image.map_into(config, entry.page_count, shard)? {
+            Ok((restore, unverified)) => {
+                return Ok(Based {
+                    restore,
+                    base_epoch,
+                    unverified: Some(unverified),
+                });
+            }
+            Err(not_mapped) => image = not_mapped,
+        }
+    }
+    let mut restore = new()?;
+    image.read_into(&mut restore, shard)?;
+    Ok(Based {
+        restore,
+        base_epoch,
+        unverified: None,
+    })
 }
 
 pub(crate) fn no_such_shard(
@@ -176,6 +272,12 @@ pub(crate) fn no_such_shard(
     })
 }
 
+/// The stores of a checkpoint, and what of them is still to be verified.
+pub(crate) struct RestoredShards {
+    pub(crate) stores: Vec<Store>,
+    pub(crate) unverified: Vec<Unverified>,
+}
+
 /// Restores all shards of a checkpoint.
 ///
 /// # Errors
@@ -184,10 +286,11 @@ pub(crate) fn restore_shards(
     storage: &dyn Storage,
     manifest: &Manifest,
     configs: &[StoreConfig],
-) -> Result<Vec<Store>, Error> {
-    let mut restores = Vec::with_capacity(configs.len());
+    mode: RestoreMode,
+) -> Result<RestoredShards, Error> {
+    let mut shards = Vec::with_capacity(configs.len());
     for (shard, (config, entry)) in configs.iter().zip(&manifest.shards).enumerate() {
-        restores.push(restore_image(storage, entry, config, shard)?);
+        shards.push(restore_image(storage, entry, config, shard, mode)?);
     }
     for segment in &manifest.segments {
         read_segment(
@@ -196,12 +299,12 @@ pub(crate) fn restore_shards(
             |_| true,
             |offset, frame| {
                 let shard = usize::from(frame.shard());
-                let Some((restore, base_epoch)) = restores.get_mut(shard) else {
+                let Some(based) = shards.get_mut(shard) else {
                     return Err(no_such_shard(segment, offset, configs.len(), shard));
                 };
-                if segment.epoch > *base_epoch {
+                if segment.epoch > based.base_epoch {
                     for delta in frame.pages() {
-                        let applied = restore.apply(&delta);
+                        let applied = based.restore.apply(&delta);
                         applied.map_err(|source| Error::State { shard, source })?;
                     }
                 }
@@ -209,10 +312,15 @@ pub(crate) fn restore_shards(
             },
         )?;
     }
-    let finish = |(shard, (restore, _)): (usize, (Restore, u64))| {
-        restore
-            .finish()
-            .map_err(|source| Error::State { shard, source })
+    let mut restored = RestoredShards {
+        stores: Vec::with_capacity(shards.len()),
+        unverified: Vec::new(),
     };
-    restores.into_iter().enumerate().map(finish).collect()
+    for (shard, based) in shards.into_iter().enumerate() {
+        let store = based.restore.finish();
+        let store = store.map_err(|source| Error::State { shard, source })?;
+        restored.stores.push(store);
+        restored.unverified.extend(based.unverified);
+    }
+    Ok(restored)
 }

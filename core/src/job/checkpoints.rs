@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use frazil_io::storage::{FileStorage, Storage};
 
-use crate::checkpoint::{RATE_MIN, Timing, WriteBudget};
+use crate::checkpoint::{RATE_MIN, RestoreMode, Timing, WriteBudget};
 use crate::error::Error;
 
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -28,6 +28,7 @@ pub struct Checkpoints {
     timeout: Duration,
     pub(crate) keep: usize,
     max_write_bytes_per_second: Option<u64>,
+    pub(crate) restore: RestoreMode,
     place: Option<Place>,
 }
 
@@ -66,6 +67,7 @@ impl Checkpoints {
             timeout: TIMEOUT,
             keep: KEEP,
             max_write_bytes_per_second: None,
+            restore: RestoreMode::default(),
             place: None,
         }
     }
@@ -125,6 +127,13 @@ impl Checkpoints {
     #[must_use]
     pub fn max_write_bytes_per_second(mut self, bytes: u64) -> Self {
         self.max_write_bytes_per_second = Some(bytes);
+        self
+    }
+
+    /// How the job comes back to its state when it starts again; [`RestoreMode::Eager`] by default.
+    #[must_use]
+    pub fn restore(mut self, mode: RestoreMode) -> Self {
+        self.restore = mode;
         self
     }
 

@@ -85,6 +85,7 @@ where
         writer: helpers.writer,
         folder: helpers.folder,
         populator,
+        restorer: helpers.restorer,
         commands: helpers.commands,
         notices: inboxes.notices,
         newest: Arc::clone(&newest),
@@ -156,7 +157,7 @@ fn prepare(job: &Job, build: &impl Fn(&Flow)) -> Result<Prepared, Error> {
     };
     let mut outlets = Outlets::new(std::mem::take(&mut plan.sinks));
     let configs = store_configs(job);
-    let mut recovered = recovered(job, storage.as_deref(), &plan, &configs, &mut outlets)?;
+    let mut recovered = recovered(job, storage.as_ref(), &plan, &configs, &mut outlets)?;
     recovered.ledger.fold_from(job.tuning.fold_chain_bytes_min);
     Ok(Prepared {
         plan,
@@ -170,7 +171,7 @@ fn prepare(job: &Job, build: &impl Fn(&Flow)) -> Result<Prepared, Error> {
 
 fn recovered(
     job: &Job,
-    storage: Option<&dyn Storage>,
+    storage: Option<&Arc<dyn Storage>>,
     plan: &FlowPlan,
     configs: &[StoreConfig],
     outlets: &mut Outlets,
@@ -184,10 +185,20 @@ fn recovered(
     if let Some((place, checkpoint)) = &job.restore_from {
         let place = place.open_existing()?;
         let savepoint = Savepoint::find(&*place, *checkpoint)?;
-        return recover_from_savepoint(&savepoint, storage, &identity, plan, configs, outlets);
+        return recover_from_savepoint(
+            &savepoint,
+            storage.map(|s| &**s),
+            &identity,
+            plan,
+            configs,
+            outlets,
+        );
     }
     match storage {
-        Some(storage) => recover(storage, &identity, plan, configs, outlets),
+        Some(storage) => {
+            let mode = job.checkpoints.restore;
+            recover(storage, &identity, plan, configs, outlets, mode)
+        }
         None => {
             outlets.recover_fresh()?;
             Recovered::fresh(configs, job.checkpoints.keep, 1)
@@ -247,6 +258,7 @@ fn template(job: &Job, plan: &FlowPlan) -> Manifest {
 struct Helpers {
     writer: JoinHandle<()>,
     folder: JoinHandle<()>,
+    restorer: Option<JoinHandle<Result<(), Error>>>,
     budget: Arc<WriteBudget>,
     commands: std::sync::mpsc::Sender<WriterCommand>,
 }
@@ -259,6 +271,14 @@ impl Helpers {
         common: &Common,
         statistics: Arc<Mutex<CheckpointStatistics>>,
     ) -> Result<Self, Error> {
+        let restorer = match prepared.recovered.restoring {
+            Some(restoring) => {
+                let (notices, statistics) = (common.notices.clone(), Arc::clone(&statistics));
+                let body = move || restoring.run(&notices, &statistics);
+                Some(helper("frazil-restorer", body)?)
+            }
+            None => None,
+        };
         let budget = Arc::new(job.checkpoints.budget());
         let (commands, inbox) = channel();
         let (folds, fold_inbox) = channel();
@@ -282,6 +302,7 @@ impl Helpers {
         Ok(Self {
             writer: helper("frazil-writer", move || writer.run())?,
             folder: helper("frazil-folder", move || fold(&fold_inbox, &fold_commands))?,
+            restorer,
             budget,
             commands,
         })

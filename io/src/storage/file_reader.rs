@@ -5,7 +5,8 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
-use super::ReadAt;
+use super::private_map::map_over_reservation;
+use super::{PrivateMemory, ReadAt};
 use crate::IoError;
 
 /// A file that does not change any more; its length is taken once.
@@ -64,5 +65,13 @@ impl ReadAt for FileReader {
                 }
                 _ => IoError::from_call("read", &self.path, 0, source),
             })
+    }
+
+    fn map_private(
+        &self,
+        file_bytes: usize,
+        total_bytes: usize,
+    ) -> Result<Option<PrivateMemory>, IoError> {
+        map_over_reservation(&self.file, &self.path, file_bytes, total_bytes).map(Some)
     }
 }

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::memory_disk::{Disk, FileId};
+use super::private_map::reserved;
 use super::publish::publish_whole;
-use super::{ReadAt, Segment, Storage, StorageLock, names, power_loss};
+use super::{PrivateMemory, ReadAt, Segment, Storage, StorageLock, names, power_loss};
 use crate::IoError;
 
 /// A simulated disk: every crash a test asks for gives a new storage, and the old one goes on.
@@ -247,5 +248,18 @@ impl ReadAt for MemoryReader {
         let start = usize::try_from(offset).expect("not behind the end of bytes in memory");
         buffer.copy_from_slice(&self.bytes[start..start + buffer.len()]);
         Ok(())
+    }
+
+    /// A copy, which no later change of the simulated disk reaches.
+    fn map_private(
+        &self,
+        file_bytes: usize,
+        total_bytes: usize,
+    ) -> Result<Option<PrivateMemory>, IoError> {
+        assert!(file_bytes.is_multiple_of(4096) && file_bytes <= total_bytes);
+        let mut memory = reserved(total_bytes)
+            .map_err(|source| IoError::from_call("map", &self.path, 0, source))?;
+        self.read_exact_at(&mut memory[..file_bytes], 0)?;
+        Ok(Some(memory))
     }
 }

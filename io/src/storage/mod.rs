@@ -37,6 +37,7 @@ mod names;
 mod plain_segment;
 mod poison;
 mod power_loss;
+mod private_map;
 mod publish;
 mod random;
 mod reserve;
@@ -45,6 +46,9 @@ pub use fault_plan::FaultPlan;
 pub use faulty::FaultyStorage;
 pub use files::{FileStorage, WriteMode};
 pub use memory::MemoryStorage;
+
+/// Memory that shows a file until it is written to; see [`ReadAt::map_private`].
+pub use memmap2::MmapMut as PrivateMemory;
 
 use crate::IoError;
 
@@ -148,6 +152,23 @@ pub trait ReadAt: Send + Sync {
     /// # Errors
     /// [`IoError::Short`] if the file ends before the range does.
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> Result<(), IoError>;
+
+    /// Memory of `total_bytes`, the first `file_bytes` of which show the file and the rest zeros;
+    /// what is written to it stays private. `None` where files cannot be mapped.
+    ///
+    /// # Errors
+    /// [`IoError::Short`] if the file is shorter, [`IoError::File`] if the kernel refuses.
+    ///
+    /// # Panics
+    /// If `file_bytes` is not a multiple of 4096 or more than `total_bytes`.
+    fn map_private(
+        &self,
+        file_bytes: usize,
+        total_bytes: usize,
+    ) -> Result<Option<PrivateMemory>, IoError> {
+        let _ = (file_bytes, total_bytes);
+        Ok(None)
+    }
 }
 
 /// Holds a storage's lock; dropping it releases the lock.
