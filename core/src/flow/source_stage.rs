@@ -59,6 +59,7 @@ impl<S: Source> Chain for SourceHead<S> {
             turn: 0,
             barrier: 0,
             is_stopped: false,
+            is_held: false,
             is_ended: false,
             is_published: true,
             next,
@@ -99,6 +100,8 @@ struct SourceStage<T, N> {
     barrier: u64,
     /// Whether that was the last one ever.
     is_stopped: bool,
+    /// Whether the barrier was passed on and the shard not frozen yet.
+    is_held: bool,
     /// Whether the end was passed on.
     is_ended: bool,
     is_published: bool,
@@ -167,7 +170,8 @@ impl<T: SplitReader, N: Operator<T::Record>> Stage for SourceStage<T, N> {
         }
         cx.stamp_ns = cx.now_ns;
         worked |= self.read(cx);
-        if self.splits.iter().all(|split| split.has_ended) {
+        // Not between the barrier and the freeze: operators write what they keep when they end.
+        if !self.is_held && self.splits.iter().all(|split| split.has_ended) {
             self.next.end(cx);
             self.is_ended = true;
             worked = true;
@@ -192,6 +196,7 @@ impl<T: SplitReader, N: Operator<T::Record>> Stage for SourceStage<T, N> {
         self.is_stopped = last;
         if !self.is_ended {
             self.next.barrier(epoch, cx);
+            self.is_held = true;
             self.is_published = false;
         }
     }
@@ -200,7 +205,9 @@ impl<T: SplitReader, N: Operator<T::Record>> Stage for SourceStage<T, N> {
         self.barrier >= epoch || self.is_ended
     }
 
-    fn release(&mut self) {}
+    fn release(&mut self) {
+        self.is_held = false;
+    }
 
     fn is_finished(&self) -> bool {
         self.is_ended && self.is_published

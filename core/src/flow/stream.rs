@@ -3,16 +3,18 @@
 use std::marker::PhantomData;
 use std::rc::Rc;
 
-use frazil_state::{Key, Value};
+use frazil_state::{Key, ListRedistribution, OperatorList, Value};
 
 use super::chain::Chain;
 use super::error::FlowError;
 use super::flow_builder::Flow;
 use super::keyed_stream::KeyedStream;
 use super::operators::{
-    BorrowedKey, ComputedKey, ExchangeTail, Filter, FlatMap, Inspect, KeyOf, Map, PairKey,
+    BorrowedKey, ComputedKey, ExchangeTail, Filter, FlatMap, Inspect, KeyOf, ListProcessed, Map,
+    PairKey,
 };
 use super::out::Out;
+use super::process::ListProcess;
 use super::record::{Keyed, Plain, Record};
 use super::sink_tail::SinkTail;
 use crate::sink::Sink;
@@ -125,6 +127,29 @@ impl<'f, R: Record + ?Sized, C: Chain<Out = R>> Stream<'f, R, C> {
         F: for<'a> FnMut(R::Ref<'a>, &mut Out<U>) + 'static,
     {
         self.extend("flat_map", |before| FlatMap::new(before, expand))
+    }
+
+    /// Runs `process` for each record on its way, with a list that survives crashes under `name`,
+    /// one on each shard.
+    ///
+    /// `redistribution` says what becomes of the shards' lists when their number changes: each
+    /// element goes to one shard, or all elements to all. For an example see [`ListProcess`].
+    ///
+    /// # Cost
+    /// Copies each emitted record once. The list is written whole at each barrier.
+    pub fn process_list<P: ListProcess<R>>(
+        self,
+        name: &str,
+        redistribution: ListRedistribution,
+        process: P,
+    ) -> Stream<'f, P::Out, ListProcessed<C, P>> {
+        let Self { chain, end, .. } = self;
+        let end = end.extend("process_list");
+        let types = OperatorList::<P::Element>::types();
+        end.flow().add_table(name, types);
+        let operator = end.operator();
+        let processed = ListProcessed::new(chain, operator, name, redistribution, process);
+        Stream::new(processed, end)
     }
 
     /// Shows each record to `look` and passes it on.

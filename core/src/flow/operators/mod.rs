@@ -9,6 +9,7 @@ mod flat_map;
 mod inspect;
 mod key;
 mod keyed_input;
+mod list_process;
 mod map;
 mod process;
 
@@ -20,5 +21,6 @@ pub(super) use flat_map::FlatMap;
 pub(super) use inspect::Inspect;
 pub(super) use key::{BorrowedKey, ComputedKey, KeyOf, PairKey};
 pub(super) use keyed_input::KeyedInput;
+pub(super) use list_process::ListProcessed;
 pub(super) use map::Map;
 pub(super) use process::ProcessHead;

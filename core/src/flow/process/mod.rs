@@ -3,6 +3,7 @@
 mod aggregating_state;
 mod context;
 mod function;
+mod list_process;
 mod list_state;
 mod map_state;
 mod reducing_state;
@@ -14,6 +15,7 @@ mod value_state;
 pub use aggregating_state::AggregatingState;
 pub use context::ProcessContext;
 pub use function::{PendingTimers, Process, ProcessResult};
+pub use list_process::ListProcess;
 pub use list_state::ListState;
 pub use map_state::MapState;
 pub use reducing_state::ReducingState;

@@ -4,6 +4,7 @@ mod alignment;
 mod branches;
 mod doubles;
 mod finals;
+mod list_state;
 mod plan;
 mod pressure;
 mod simulation;

@@ -167,6 +167,21 @@ impl Simulation {
         }
     }
 
+    /// Completes the checkpoint in flight and one more; no shard turns again after its freeze. For
+    /// flows without an exchange.
+    pub(super) fn checkpoint_and_halt(&mut self) -> Checkpoint {
+        for _ in 0..2 {
+            self.request();
+            for shard in 0..self.shards.len() {
+                while self.shards[shard].frozen < self.requested {
+                    self.turn(shard);
+                    self.stage_rows(shard);
+                }
+            }
+        }
+        self.checkpoints.last().cloned().expect("one was just made")
+    }
+
     /// Requests a checkpoint behind which sources emit nothing.
     pub(super) fn request_last(&mut self) {
         self.is_last = true;
