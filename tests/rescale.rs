@@ -1,16 +1,17 @@
 //! A job crashes on one number of shards and goes on with another, and its output is that of a run
 //! without a crash.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use frazil::Tuning;
 use frazil::storage::Storage;
+use frazil::{LogicalClock, Tuning};
 use frazil_io::storage::{FaultPlan, MemoryStorage};
 use frazil_tests::{
-    MortalStorage, WordCount, assert_nothing_early, committed_rows, input_file, reference_rows,
-    text,
+    KeyedStates, MortalStorage, Step, TimedWords, WordCount, assert_nothing_early, committed_rows,
+    input_file, reference_rows, run_through, text,
 };
 
 /// A job whose chain is folded all the time, so that images and deltas are both restored.
@@ -111,4 +112,76 @@ fn a_crash_before_the_first_checkpoint_of_the_new_shards_recovers_from_the_old_o
         let case = format!("2 -> 3, crash_at={crash_at} -> 4: {names:?}");
         moving.finish(&cut, if is_new { 3 } else { 2 }, 4, &case);
     }
+}
+
+/// Every restart is on another number of shards.
+const STEPS: [Step; 9] = [
+    Step::Checkpoint,
+    Step::Kill,
+    Step::Checkpoint,
+    Step::Checkpoint,
+    Step::PowerLoss(7),
+    Step::Stop,
+    Step::Checkpoint,
+    Step::Kill,
+    Step::Kill,
+];
+
+/// Shards of the starts in turn.
+#[derive(Default)]
+struct Shards(Cell<usize>);
+
+impl Shards {
+    fn next(&self) -> usize {
+        let start = self.0.replace(self.0.get() + 1);
+        [2, 3, 1, 4][start % 4]
+    }
+}
+
+#[test]
+fn states_of_every_kind_move_with_their_keys() {
+    let text = text(4_000, 300);
+    let (_folder, input) = input_file(&text);
+    let run = KeyedStates {
+        input,
+        rounds: 20,
+        shards: 1,
+        tuning: Tuning::default(),
+    };
+    let counts = Shards::default();
+    let start = |storage| {
+        let shards = counts.next();
+        KeyedStates {
+            shards,
+            ..run.clone()
+        }
+        .start(storage)
+    };
+    let disk = run_through(start, &STEPS);
+    assert!(committed_rows(&disk) == run.reference_rows(&text));
+}
+
+#[test]
+fn timers_move_with_their_keys_and_fire_once() {
+    let text = text(4_000, 300);
+    let (_folder, input) = input_file(&text);
+    let run = TimedWords {
+        input,
+        rounds: 20,
+        shards: 1,
+        tuning: Tuning::default(),
+        clock: LogicalClock::default(),
+    };
+    let counts = Shards::default();
+    let start = |storage| {
+        run.clock.advance_ms(20);
+        let shards = counts.next();
+        TimedWords {
+            shards,
+            ..run.clone()
+        }
+        .start(storage)
+    };
+    let disk = run_through(start, &STEPS);
+    assert!(committed_rows(&disk) == run.reference_rows(&text));
 }
