@@ -45,6 +45,7 @@ mod table;
 #[cfg(test)]
 mod table_model_tests;
 mod tree;
+mod ttl;
 mod value;
 mod verify;
 
@@ -67,4 +68,5 @@ pub use tree::{
     BroadcastTable, DueTimer, ListRedistribution, ListTable, MapTable, OperatorList, OrderedCursor,
     TimerTable,
 };
+pub use ttl::{Expired, ExpiringTable, Expiry, ExpiryPolicy};
 pub use value::Value;

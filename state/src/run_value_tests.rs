@@ -134,6 +134,24 @@ fn a_change_in_a_large_value_costs_the_lines_that_changed() {
     assert_eq!(stored, Some([1; 700]));
 }
 
+/// The descriptor has two bytes for lengths: what is longer counts as of any length.
+#[test]
+fn arrays_longer_than_a_descriptor_can_say_are_kept() {
+    let mut store = store();
+    for name in ["arrays", "arrays"] {
+        let arrays = ValueTable::<u64, [u64; 10_000]>::open(&mut store, name).expect("opens");
+        let (key, hash) = (5u64, hash_key(&5u64));
+        arrays
+            .update(&mut store, hash, &key, &[1; 10_000], |array| {
+                array[9_999] += 1;
+            })
+            .expect("fits");
+        let stored = arrays.get(&store, hash, &key).expect("valid");
+        assert!(stored.is_some_and(|array| array[9_999] >= 2 && array[0] == 1));
+        store.verify().expect("sound");
+    }
+}
+
 #[test]
 fn a_value_that_does_not_fit_leaves_the_old_one() {
     let config = StoreConfig {

@@ -92,6 +92,13 @@ impl Run {
         CLASS_PAGES[class_of(self.length as usize)]
     }
 
+    /// Page and offset of a byte of the run.
+    pub(crate) fn place_of(self, at: usize) -> (PageId, usize) {
+        assert!(at < self.length as usize, "at={at} in {self:?}");
+        let page = u32::try_from(at / PAGE_BYTES).expect("at most 256 pages");
+        (PageId(self.first.0 + page), at % PAGE_BYTES)
+    }
+
     /// All pages that the run owns.
     pub(crate) fn pages(self) -> impl Iterator<Item = PageId> {
         (self.first.0..self.first.0 + self.page_count()).map(PageId)

@@ -65,6 +65,8 @@ pub struct Store {
     /// Where values of unknown archive length are archived before they get a slot.
     scratch: Scratch,
     patient: bool,
+    /// Processing time as the caller last set it.
+    now_ms: u64,
 }
 
 impl Store {
@@ -85,6 +87,7 @@ impl Store {
             owned,
             scratch: Scratch::new()?,
             patient: false,
+            now_ms: 0,
         })
     }
 
@@ -177,6 +180,20 @@ impl Store {
     /// Takes back up to `max_pages` pages of an aborted snapshot; true when the store is idle.
     pub fn merge(&mut self, max_pages: usize) -> bool {
         self.arena.merge(max_pages)
+    }
+
+    /// Tells the store the processing time, in milliseconds since any fixed moment. An earlier time
+    /// than the last is ignored, so that what has expired stays so.
+    #[inline]
+    pub fn set_time(&mut self, now_ms: u64) {
+        self.now_ms = self.now_ms.max(now_ms);
+    }
+
+    /// The processing time; 0 until it is set.
+    #[inline]
+    #[must_use]
+    pub fn time(&self) -> u64 {
+        self.now_ms
     }
 
     /// A patient store makes its shard wait for the capture instead of declining the checkpoint

@@ -97,6 +97,11 @@ impl Geometry {
             value_align.is_power_of_two() && value_align <= 16,
             "the alignment of values is a power of two up to 16"
         );
+        // A length that a descriptor's two bytes cannot say counts as any length.
+        let value_bytes = match value_bytes {
+            Some(bytes) if bytes < LENGTH_IN_RUN => Some(bytes),
+            _ => None,
+        };
         let fixed = match (key_bytes, value_bytes) {
             (Some(key), Some(value)) => FixedSlots::new(key, value, value_align),
             _ => None,

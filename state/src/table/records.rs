@@ -62,6 +62,26 @@ impl HashTable {
         }
     }
 
+    /// Overwrites eight bytes of a value, at an offset that is a multiple of eight.
+    ///
+    /// # Errors
+    /// As [`HashTable::value`].
+    pub(crate) fn write_word(
+        &self,
+        arena: &mut Arena,
+        found: Found,
+        at: usize,
+        word: [u8; 8],
+    ) -> Result<(), StateError> {
+        let (form, range) = self.bucket(arena, found.page).stored(found.slot);
+        let (page, offset) = match form {
+            ValueForm::InPage(_) => (found.page, range.start + at),
+            ValueForm::InRun => self.run(arena, found)?.place_of(at),
+        };
+        arena.write(page, offset, &word);
+        Ok(())
+    }
+
     /// The run of a record whose value lies in one.
     #[cold]
     fn run(&self, arena: &Arena, found: Found) -> Result<Run, StateError> {

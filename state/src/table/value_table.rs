@@ -40,7 +40,7 @@ pub struct ValueTable<K: ?Sized, V> {
 
 impl<K: Key + ?Sized, V: Value> ValueTable<K, V> {
     /// The shape of the records, as a constant, so that an access has no branch on it.
-    const GEOMETRY: &'static Geometry = &Geometry::new(
+    pub(super) const GEOMETRY: &'static Geometry = &Geometry::new(
         K::FIXED_BYTES,
         value::fixed_bytes::<V>(),
         value::alignment::<V>(),

@@ -4,6 +4,7 @@ use super::scan::ScanCursor;
 use super::value_table::ValueTable;
 use crate::arena::Arena;
 use crate::error::StateError;
+use crate::hash::KeyHash;
 use crate::key::{Key, KeyError};
 use crate::store::Store;
 use crate::value::{self, Value};
@@ -73,6 +74,42 @@ impl<K: Key + ?Sized, V: Value> ValueTable<K, V> {
     /// not touched. A large table is best cleared in slices.
     pub fn clear(&self, store: &mut Store, limit: usize) -> Result<bool, StateError> {
         self.table.clear(store.arena_mut(), limit)
+    }
+
+    /// Overwrites eight bytes of a key's archive, if there is one; `at` gives their offset from the
+    /// archive's length, and what is written is part of a valid archive.
+    pub(crate) fn write_word(
+        &self,
+        store: &mut Store,
+        hash: KeyHash,
+        key: &K,
+        at: impl FnOnce(usize) -> usize,
+        word: [u8; 8],
+    ) -> Result<(), StateError> {
+        let arena = store.arena_mut();
+        let Some(found) = key.with_bytes(|key| self.table.find(arena, Self::GEOMETRY, hash, key))
+        else {
+            return Ok(());
+        };
+        let bytes = self.table.value(arena, Self::GEOMETRY, found)?.len();
+        self.table.write_word(arena, found, at(bytes), word)
+    }
+
+    /// Bytes of a key and its archive, if there is one.
+    pub(crate) fn record_bytes(
+        &self,
+        store: &Store,
+        hash: KeyHash,
+        key: &K,
+    ) -> Result<Option<u64>, StateError> {
+        let arena = store.arena();
+        key.with_bytes(|key| {
+            let Some(found) = self.table.find(arena, Self::GEOMETRY, hash, key) else {
+                return Ok(None);
+            };
+            let bytes = key.len() + self.table.value(arena, Self::GEOMETRY, found)?.len();
+            Ok(Some(bytes as u64))
+        })
     }
 
     #[cold]

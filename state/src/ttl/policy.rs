@@ -1,0 +1,39 @@
+//! When a value expires.
+
+/// What makes a value's time start anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExpiryPolicy {
+    /// Nothing: it runs from the value's creation.
+    OnCreate,
+    /// Every write.
+    OnWrite,
+    /// Every write and every read.
+    OnRead,
+}
+
+/// How long values live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Expiry {
+    /// Milliseconds; a value is seen before `start + after_ms` and not from then on.
+    pub after_ms: u64,
+    /// What starts them anew.
+    pub policy: ExpiryPolicy,
+}
+
+impl Expiry {
+    /// When a value expires whose time starts now.
+    pub(super) fn from(self, now_ms: u64) -> u64 {
+        now_ms.saturating_add(self.after_ms)
+    }
+}
+
+/// What one slice of expiring did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Expired {
+    /// Records freed.
+    pub record_count: u64,
+    /// Bytes of their keys and values.
+    pub freed_bytes: u64,
+    /// True if no other value has expired by now.
+    pub is_done: bool,
+}
