@@ -231,3 +231,79 @@ fn what_is_looked_at_before_the_first_record_falls_back_at_once() {
         assert!(committed_rows(&disk) == stopped.reference, "rows differ");
     }
 }
+
+/// A number that depends on the seed only.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % end
+    }
+}
+
+/// Cuts a file, flips bits of it, or puts other bytes over a part of it.
+fn damage(disk: &MemoryStorage, name: &str, dice: &mut Dice) {
+    let length = disk.open(name).expect("exists").length_bytes();
+    match dice.below(3) {
+        0 => disk.truncate(name, dice.below(length)),
+        1 => disk.flip_bit(name, dice.below(8 * length)),
+        _ => {
+            let (first, kind) = (dice.below(length), dice.below(2));
+            for bit in 8 * first..8 * length.min(first + 64) {
+                if kind == 0 || dice.below(2) == 0 {
+                    disk.flip_bit(name, bit);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn files_from_an_unknown_hand_give_a_whole_checkpoint_or_a_typed_error() {
+    let disk = MemoryStorage::new();
+    let stopped = stopped_on(Arc::new(disk.clone()));
+    let is_file = |name: &String| {
+        let kinds = ["manifest-", "delta-", "image-"];
+        kinds.iter().any(|kind| name.starts_with(kind))
+    };
+    let files: Vec<String> = names(&disk).into_iter().filter(is_file).collect();
+    for seed in 1..=16u64 {
+        let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let disk = disk.after_process_crash();
+        for _ in 0..=dice.below(2) {
+            let index = dice.below(files.len() as u64);
+            damage(
+                &disk,
+                &files[usize::try_from(index).expect("small")],
+                &mut dice,
+            );
+        }
+        let mut run = stopped.run.on(Arc::new(disk.clone()));
+        run.restore = [RestoreMode::Eager, RestoreMode::Mapped][usize::from(seed % 2 == 0)];
+        // Damage that only the restorer finds ends the first job; the second falls back.
+        let ended = (0..2).map(|_| run.start().and_then(JobHandle::wait));
+        let ended: Vec<_> = ended.collect();
+        match &ended[1] {
+            Ok(_) => assert!(
+                committed_rows(&disk) == stopped.reference,
+                "seed {seed}: rows differ"
+            ),
+            Err(error) => assert!(
+                matches!(error, Error::NoWholeCheckpoint { .. } | Error::Format(_)),
+                "seed {seed}: {error:?}"
+            ),
+        }
+        let panicked = |error: &Error| {
+            matches!(
+                error,
+                Error::ShardPanicked { .. } | Error::HelperPanicked { .. }
+            )
+        };
+        for error in ended.iter().filter_map(|ended| ended.as_ref().err()) {
+            assert!(!panicked(error), "seed {seed}: {error:?}");
+        }
+    }
+}

@@ -137,8 +137,8 @@ pub fn frame_length(
     Ok(HEADER_BYTES + body_length(&header)?)
 }
 
-/// Shard that a header announces, for leaving out frames of others; only [`read_frame`] says whether
-/// the header is true.
+/// Shard that a header announces, for leaving out frames of others; only [`read_frame`] says
+/// whether the header is true.
 #[must_use]
 pub fn frame_shard(header: &[u8; HEADER_BYTES]) -> u16 {
     u16::from_le_bytes([header[at::SHARD], header[at::SHARD + 1]])
