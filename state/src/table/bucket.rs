@@ -223,7 +223,7 @@ impl<'a> Bucket<'a> {
 
     /// How the record of a slot keeps its value, and where the value, or the reference to its run,
     /// lies in the page.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn stored(&self, slot: usize) -> (ValueForm, Range<usize>) {
         let at = self.record_at(slot);
         match (&self.geometry.fixed, self.geometry.value_bytes) {

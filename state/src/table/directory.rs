@@ -141,7 +141,12 @@ pub(crate) fn locate(arena: &Arena, roots_first: PageId, group: u32, path: u64) 
 /// one that every record needs.
 #[inline(always)]
 pub(crate) fn bucket_for(pages: &[Page], roots_first: PageId, group: u32, path: u64) -> PageId {
-    let (page, at) = root_at(roots_first, group);
+    // Without a division where all roots lie in the first page, as those of 252 groups do.
+    let (page, at) = if group < ROOTS_PER_PAGE {
+        (roots_first, ENTRIES_AT + group as usize * ROOT_BYTES)
+    } else {
+        root_at(roots_first, group)
+    };
     let root = &pages[page.index()];
     let reference = root.u32_at(at);
     if reference & INDIRECT == 0 {

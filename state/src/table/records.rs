@@ -40,7 +40,7 @@ impl HashTable {
     ///
     /// # Errors
     /// As [`HashTable::value`].
-    #[inline]
+    #[inline(always)]
     pub(crate) fn value_mut<'a>(
         &self,
         arena: &'a mut Arena,
@@ -55,11 +55,14 @@ impl HashTable {
                 let mask = geometry.value_mask(range.start, bytes);
                 Ok(&mut arena.page_mut(found.page, mask).0[range])
             }
-            ValueForm::InRun => {
-                let run = self.run(arena, found)?;
-                Ok(runs::bytes_mut(arena, run))
-            }
+            ValueForm::InRun => self.run_mut(arena, found),
         }
+    }
+
+    #[cold]
+    fn run_mut<'a>(&self, arena: &'a mut Arena, found: Found) -> Result<&'a mut [u8], StateError> {
+        let run = self.run(arena, found)?;
+        Ok(runs::bytes_mut(arena, run))
     }
 
     /// Overwrites eight bytes of a value, at an offset that is a multiple of eight.
