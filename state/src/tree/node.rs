@@ -328,6 +328,25 @@ impl<'a> Node<'a> {
         Err(low)
     }
 
+    /// Index of the entry with this key in a leaf.
+    ///
+    /// # Cost
+    /// As [`Node::search`], but the common bytes are compared with the record that is found only.
+    #[inline]
+    pub(super) fn find(&self, key: &[u8]) -> Option<usize> {
+        let end = self.count();
+        let head = head_of(key.get(self.common()..)?);
+        let low = self.first_head(0, end, |found| found >= head);
+        if low == end || self.head(low) != head {
+            return None;
+        }
+        // Mostly heads differ; where they tie, the search compares whole keys.
+        if self.key(low) == key {
+            return Some(low);
+        }
+        self.search(key).ok()
+    }
+
     /// First slot of a range whose head is `wanted`; slots before it are not.
     #[inline]
     fn first_head(&self, mut low: usize, high: usize, wanted: impl Fn(u32) -> bool) -> usize {
