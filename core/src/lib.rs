@@ -43,16 +43,16 @@ pub use checkpoint::{
 };
 pub use error::Error;
 pub use flow::{
-    AggregatedStream, AggregatingState, Flow, FlowError, Keyed, KeyedStream, ListProcess,
-    ListState, MapState, Out, PendingTimers, Plain, Process, ProcessContext, ProcessResult,
-    ProcessedStream, Record, RecordBatch, ReducingState, SideOutput, States, Stream, Timers,
-    ValueState,
+    AggregatedStream, AggregatingState, ExpiringState, Flow, FlowError, Keyed, KeyedStream,
+    ListProcess, ListState, MapState, Out, PendingTimers, Plain, Process, ProcessContext,
+    ProcessResult, ProcessedStream, Record, RecordBatch, ReducingState, SideOutput, States, Stream,
+    Timers, ValueState,
 };
 pub use frazil_io::IoError;
 pub use frazil_io::runtime::{Driver, DriverChoice, DriverDecision};
 pub use frazil_io::storage;
 pub use frazil_state as state;
-pub use frazil_state::{Key, StagingSize, StateError, Value};
+pub use frazil_state::{Expiry, ExpiryPolicy, Key, StagingSize, StateError, Value};
 pub use job::{Checkpoints, Cores, Job, JobBuilder, JobHandle, Tuning};
 #[doc(hidden)]
 pub use shard::LogicalClock;

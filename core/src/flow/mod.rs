@@ -25,8 +25,8 @@ pub use flow_builder::Flow;
 pub use keyed_stream::{AggregatedStream, KeyedStream, ProcessedStream};
 pub use out::Out;
 pub use process::{
-    AggregatingState, ListProcess, ListState, MapState, PendingTimers, Process, ProcessContext,
-    ProcessResult, ReducingState, SideOutput, States, Timers, ValueState,
+    AggregatingState, ExpiringState, ListProcess, ListState, MapState, PendingTimers, Process,
+    ProcessContext, ProcessResult, ReducingState, SideOutput, States, Timers, ValueState,
 };
 pub use record::{Keyed, Plain, Record, RecordBatch};
 pub use stream::Stream;

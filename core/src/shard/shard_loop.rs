@@ -104,6 +104,7 @@ impl Shard {
         let now_ns = nanos(self.parts.started.elapsed());
         let now_ms = self.parts.clock.now_ms(now_ns);
         let parts = &mut self.parts;
+        parts.store.set_time(now_ms);
         for stage in parts.stages.iter_mut().rev() {
             // Relaxed: read after this thread has ended.
             parts.probe.stage.store(stage.index(), Ordering::Relaxed);

@@ -204,7 +204,15 @@ where
         next: &mut N,
         cx: &mut Context<'_>,
     ) -> usize {
-        self.fire(Due::ByNow, limit, next, cx)
+        let fired_count = self.fire(Due::ByNow, limit, next, cx);
+        // Freeing what has expired changes state as well, so it has the same place in the turn.
+        match self.declared.expire(cx.store) {
+            Ok(expired_count) => fired_count + expired_count,
+            Err(error) => {
+                cx.fail(error);
+                fired_count
+            }
+        }
     }
 
     fn emit_finals<N: Operator<P::Out>>(

@@ -2,6 +2,7 @@
 
 mod aggregating_state;
 mod context;
+mod expiring_state;
 mod function;
 mod list_process;
 mod list_state;
@@ -14,6 +15,7 @@ mod value_state;
 
 pub use aggregating_state::AggregatingState;
 pub use context::ProcessContext;
+pub use expiring_state::ExpiringState;
 pub use function::{PendingTimers, Process, ProcessResult};
 pub use list_process::ListProcess;
 pub use list_state::ListState;

@@ -8,11 +8,12 @@ use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
 
 use frazil_state::{
-    Key, KeyHash, ListTable, MapTable, StateError, Store, TimerTable, TypeIdentity, Value,
-    ValueTable,
+    ExpiringTable, Expiry, Key, KeyHash, ListTable, MapTable, StateError, Store, TimerTable,
+    TypeIdentity, Value, ValueTable,
 };
 
 use super::aggregating_state::AggregatingState;
+use super::expiring_state::{ExpiringSlot, ExpiringState};
 use super::list_state::ListState;
 use super::map_state::MapState;
 use super::reducing_state::ReducingState;
@@ -54,6 +55,29 @@ impl<'f, K: Key + ?Sized> States<'f, K> {
     /// One value for each key.
     pub fn value<V: Value>(&mut self, name: &str) -> ValueState<K, V> {
         ValueState::new(self.declare(name, TypeIdentity::of::<K, V>()))
+    }
+
+    /// One value for each key, which expires as `expiry` says.
+    ///
+    /// ```
+    /// # use frazil::{ExpiringState, Expiry, ExpiryPolicy, States};
+    /// fn open(states: &mut States<'_, str>) -> ExpiringState<str, u64> {
+    ///     let expiry = Expiry { after_ms: 60_000, policy: ExpiryPolicy::OnWrite };
+    ///     states.expiring("last request", expiry)
+    /// }
+    /// ```
+    pub fn expiring<V: Value + Clone>(
+        &mut self,
+        name: &str,
+        expiry: Expiry,
+    ) -> ExpiringState<K, V> {
+        let (values, queue) = ExpiringTable::<K, V>::types();
+        self.flow.add_table(name, values);
+        self.flow
+            .add_table(&ExpiringTable::<K, V>::queue_name(name), queue);
+        let slot = Rc::new(ExpiringSlot::new(name, expiry));
+        self.declared.tables.push(slot.clone());
+        ExpiringState::new(slot)
     }
 
     /// One value for each key, into which `reduce` folds what is added.
@@ -124,10 +148,7 @@ impl<'f, K: Key + ?Sized> States<'f, K> {
         TableSlot<T>: DeclaredTable,
     {
         self.flow.add_table(name, types);
-        let slot = Rc::new(TableSlot {
-            name: name.to_owned(),
-            table: OnceCell::new(),
-        });
+        let slot = Rc::new(TableSlot::new(name));
         self.declared.tables.push(slot.clone());
         slot
     }
@@ -161,7 +182,16 @@ impl<K: ?Sized> Declared<K> {
             table.prefetch(store, hashes);
         }
     }
+
+    /// One slice of freeing what has expired; gives how many records went.
+    pub(in crate::flow) fn expire(&self, store: &mut Store) -> Result<usize, FlowError> {
+        let tables = self.tables.iter();
+        tables.map(|table| table.expire(store, EXPIRE_SLICE)).sum()
+    }
 }
+
+/// Queue entries that one table looks at in one slice of freeing what has expired.
+const EXPIRE_SLICE: usize = 64;
 
 /// A table that is opened by its name.
 pub(super) trait DeclaredTable {
@@ -169,6 +199,11 @@ pub(super) trait DeclaredTable {
     /// Announces records; for tables in which a hash alone tells where their state lies.
     fn prefetch(&self, store: &Store, hashes: &[KeyHash]) {
         let _ = (store, hashes);
+    }
+    /// Frees what has expired, with a look at `limit` entries at most; gives how many went.
+    fn expire(&self, store: &mut Store, limit: usize) -> Result<usize, FlowError> {
+        let _ = (store, limit);
+        Ok(0)
     }
 }
 
@@ -179,6 +214,17 @@ pub(super) struct TableSlot<T> {
 }
 
 impl<T> TableSlot<T> {
+    pub(super) fn new(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            table: OnceCell::new(),
+        }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     #[inline]
     pub(super) fn table(&self) -> &T {
         self.table
@@ -192,7 +238,7 @@ impl<T> TableSlot<T> {
         FlowError::State { name, source }
     }
 
-    fn fill(&self, opened: Result<T, StateError>) -> Result<(), FlowError> {
+    pub(super) fn fill(&self, opened: Result<T, StateError>) -> Result<(), FlowError> {
         let table = opened.map_err(|source| self.failure(source))?;
         assert!(self.table.set(table).is_ok(), "a shard is built once");
         Ok(())

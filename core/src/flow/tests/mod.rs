@@ -3,6 +3,7 @@
 mod alignment;
 mod branches;
 mod doubles;
+mod expiry;
 mod finals;
 mod list_state;
 mod plan;

@@ -332,6 +332,7 @@ impl Shard {
         call: impl FnOnce(&mut dyn Stage, &mut Context<'_>) -> T,
     ) -> T {
         let mut failure = None;
+        self.store.set_time(self.now_ms);
         let mut cx = Context {
             store: &mut self.store,
             rows: &mut self.rows,
