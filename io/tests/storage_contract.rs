@@ -206,6 +206,25 @@ fn reads_behind_the_end_are_short(storage: &dyn Storage) {
     }
 }
 
+fn a_private_map_shows_the_file_then_zeros_and_keeps_its_writes(storage: &dyn Storage) {
+    let bytes = pattern(3 * 4096);
+    write_synced(storage, "image", &bytes);
+    let file = storage.open("image").unwrap();
+    let mut map = file.map_private(2 * 4096, 64 << 10).unwrap().unwrap();
+    assert_eq!(map.len(), 64 << 10);
+    assert!(map[..8192] == bytes[..8192] && map[8192..].iter().all(|byte| *byte == 0));
+    map[100] ^= 1;
+    map[60_000] = 7;
+    storage.remove("image").unwrap();
+    // A page that nobody touched yet comes from the file that is gone from its folder.
+    assert!(map[4096..8192] == bytes[4096..8192]);
+    let mut read = vec![0; bytes.len()];
+    file.read_exact_at(&mut read, 0).unwrap();
+    assert!(read == bytes, "a write reached the file");
+    let longer = file.map_private(4 * 4096, 64 << 10);
+    assert!(matches!(longer, Err(IoError::Short { .. })));
+}
+
 fn list_is_sorted_over_all_folders(storage: &dyn Storage) {
     for name in ["b/2", "a", "b/1", "c", "b.x"] {
         storage.publish(name, b"").unwrap();
@@ -273,4 +292,5 @@ contract! {
     names_that_leave_the_root_are_refused
     reads_behind_the_end_are_short
     list_is_sorted_over_all_folders
+    a_private_map_shows_the_file_then_zeros_and_keeps_its_writes
 }
