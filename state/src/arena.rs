@@ -361,8 +361,8 @@ impl Arena {
             .then(|| self.populate_job(wanted + ahead_pages.max(POPULATE_STEP_PAGES)))
     }
 
-    /// Populates what stands beside `pages` pages, and those of them from `first` on; the others are
-    /// somebody else's to populate.
+    /// Populates what stands beside `pages` pages, and those of them from `first` on; the others
+    /// are somebody else's to populate.
     pub(crate) fn populate_beside(&mut self, first: usize, pages: usize) {
         for part in [
             self.metas.populate_handle(),

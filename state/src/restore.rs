@@ -51,8 +51,8 @@ impl Restore {
     /// A store over memory that starts with the pages of the base image, not verified but for page
     /// 0, and goes on with zeros; takes the chain's deltas at once.
     ///
-    /// Memory of [`Restore::arena_bytes`]. Its pages are verified by the caller, in the file and not
-    /// here, where they change; the [`ImagePages`] populates those that were.
+    /// Memory of [`Restore::arena_bytes`]. Its pages are verified by the caller, in the file and
+    /// not here, where they change; the [`ImagePages`] populates those that were.
     ///
     /// # Errors
     /// [`StateError::BudgetExhausted`] if the pages do not fit into the budget,
@@ -101,8 +101,8 @@ impl Restore {
         Ok(&mut self.arena.pages[PageId(page_id).index()].0)
     }
 
-    /// The bytes of consecutive pages, to be filled from an image and verified there before anything
-    /// else is done with them.
+    /// The bytes of consecutive pages, to be filled from an image and verified there before
+    /// anything else is done with them.
     ///
     /// # Errors
     /// As [`Restore::page_mut`].
