@@ -37,8 +37,8 @@ impl FoldJob {
     /// Writes and syncs the new images.
     ///
     /// # Errors
-    /// Damage in the files read, a failed write, or the end of the job; files already written are removed as far as
-    /// that is possible.
+    /// Damage in the files read, a failed write, or the end of the job; files already written are
+    /// removed as far as that is possible.
     pub(crate) fn run(&self) -> Result<Vec<ImageEntry>, Error> {
         let mut images = Vec::new();
         for index in 0..self.shards.len() {

@@ -75,8 +75,8 @@ pub(crate) fn write_savepoint(
     })
 }
 
-/// What a full disk left is given back; failing at that changes nothing: without a manifest there is
-/// no savepoint.
+/// What a full disk left is given back; failing at that changes nothing: without a manifest there
+/// is no savepoint.
 fn remove_images(destination: &dyn Storage, manifest: &Manifest) {
     for image in manifest.shards.iter().filter_map(|s| s.image.as_ref()) {
         let _ = destination.remove(&image.file);

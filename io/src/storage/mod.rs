@@ -6,9 +6,9 @@
 //!
 //! `written <= synced <= published <= durable`
 //!
-//! * *written*: `append` returned. A power loss may take it or tear it; so may the end of the process
-//!   where the file was created with a size, because its bytes may wait in a buffer. A process crash
-//!   keeps what was written to other files.
+//! * *written*: `append` returned. A power loss may take it or tear it; so may the end of the
+//!   process where the file was created with a size, because its bytes may wait in a buffer. A
+//!   process crash keeps what was written to other files.
 //! * *synced*: `sync` returned. The file's bytes survive a power loss; its *name* may not.
 //! * *published*: `publish` or `rename` took effect. Visible under the final name.
 //! * *durable*: `publish` returned, or `sync_directory` returned after it. Bytes and name survive.
