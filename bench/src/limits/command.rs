@@ -163,16 +163,17 @@ fn print(
     }
     let disk = &result.disk;
     let file_system = machine.file_system.as_deref().unwrap_or("unknown");
-    writeln!(
-        out,
-        "disk ({file_system}), mapped windows {:>8.0} MB/s",
-        disk.mapped_bytes_per_second / 1e6
-    )?;
-    writeln!(
-        out,
-        "disk ({file_system}), plain writes   {:>8.0} MB/s",
-        disk.plain_bytes_per_second / 1e6
-    )?;
+    for (name, bytes_per_second) in [
+        ("mapped windows", disk.mapped_bytes_per_second),
+        ("direct I/O", disk.direct_bytes_per_second),
+        ("plain writes", disk.plain_bytes_per_second),
+    ] {
+        let megabytes = bytes_per_second / 1e6;
+        writeln!(
+            out,
+            "disk ({file_system}), {name:<14} {megabytes:>7.0} MB/s"
+        )?;
+    }
     writeln!(
         out,
         "sync after 4 KiB         {:>9.0} us",
@@ -211,6 +212,7 @@ mod tests {
             "beyond L3",
             "CRC",
             "mapped windows",
+            "direct I/O",
             "publish",
         ] {
             assert!(text.contains(figure), "{figure} is missing in {text}");

@@ -17,6 +17,8 @@ const RAW_SYNC_COUNT: usize = 11;
 pub struct DiskLimits {
     /// Bytes a second written through mapped windows, sync included.
     pub mapped_bytes_per_second: f64,
+    /// Bytes a second written by direct I/O, sync included.
+    pub direct_bytes_per_second: f64,
     /// Bytes a second written by plain positioned writes, sync included.
     pub plain_bytes_per_second: f64,
     /// Median time of a sync after 4 KiB were appended, in us.
@@ -63,9 +65,11 @@ pub(super) fn measure(
     let folder = scratch.folder();
     let storage = |mode| FileStorage::open(&folder).map(|files| files.with_write_mode(mode));
     let mapped = storage(WriteMode::Mapped)?;
+    let direct = storage(WriteMode::Direct)?;
     let plain = storage(WriteMode::Plain)?;
     Ok(DiskLimits {
         mapped_bytes_per_second: bandwidth(&mapped, bytes)?,
+        direct_bytes_per_second: bandwidth(&direct, bytes)?,
         plain_bytes_per_second: bandwidth(&plain, bytes)?,
         small_sync_us: small_sync_us(&plain, sync_count)?,
         publish_us: publish_us(&plain, sync_count)?,

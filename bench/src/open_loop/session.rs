@@ -10,13 +10,15 @@ use crate::measure_error::MeasureError;
 use crate::probe::steal::MachineTicks;
 use crate::probe::threads::{ThreadUse, is_helper, is_shard, threads_use};
 use crate::workload::{Triggered, trigger};
-use frazil::{Checkpoints, Cores, Flow, Job, JobHandle};
+use frazil::{Checkpoints, Cores, Error, Flow, Job, JobHandle};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 /// Between two looks at the filling.
 const LOOK: Duration = Duration::from_millis(5);
+/// How often an unrecorded checkpoint is tried.
+const CHECKPOINT_TRIES: u32 = 10;
 /// A filling that does not move for this long is given up.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -104,18 +106,31 @@ impl Session {
         }));
     }
 
-    /// From now on nothing is due.
-    pub(crate) fn pause(&self) {
-        self.pace.set(None);
-    }
-
-    /// Runs at the rate of `options`, and makes a checkpoint that nobody records.
+    /// Runs at the rate of `options`, and makes checkpoints that nobody records: one with all of
+    /// the state while nothing is due, and one at the rate.
     pub(crate) fn warm_up(&mut self, options: &Options) -> Result<(), MeasureError> {
+        self.drain();
+        self.unrecorded_checkpoint()?;
         self.set_rate(options.rate);
         thread::sleep(options.warm_up);
-        if self.is_persistent {
-            self.job.checkpoint()?;
+        self.unrecorded_checkpoint()
+    }
+
+    /// A job drops what does not fit into its staging memory, a few times; later it waits.
+    fn unrecorded_checkpoint(&self) -> Result<(), MeasureError> {
+        if !self.is_persistent {
+            return Ok(());
         }
+        let mut made = self.job.checkpoint();
+        for _ in 1..CHECKPOINT_TRIES {
+            if !matches!(made, Err(Error::CheckpointDropped { .. })) {
+                break;
+            }
+            made = self.job.checkpoint();
+        }
+        // Its storage said that it syncs.
+        self.recording.watch.over();
+        made?;
         Ok(())
     }
 
@@ -206,7 +221,7 @@ impl Session {
 
     /// What is due now is read and processed, or half a second has passed.
     pub(crate) fn drain(&self) {
-        self.pause();
+        self.pace.set(None);
         let begun = Instant::now();
         let mut completed = self.recording.completed();
         while begun.elapsed() < Duration::from_millis(500) {

@@ -1,4 +1,5 @@
-//! G10 and G11: checkpoints against the disk alone, one that is all bandwidth and one that is small.
+//! G10 and G11: checkpoints against the disk alone, one that is all bandwidth and one that is
+//! small.
 
 use super::ratio::Ratio;
 use super::setting::Setting;
@@ -41,8 +42,8 @@ pub(super) fn bandwidth_ratio(setting: &Setting) -> Result<Ratio, MeasureError> 
     })?;
     let note = format!(
         "one delta of {} of {} of 64-byte records, nearly all changed, from the request until \
-         durable while no records flow; a file of as many bytes written the same way (mapped \
-         windows) and synced; layout: one shard and the helpers",
+         durable while no records flow; a file of as many bytes written the same way (direct \
+         I/O) and synced; layout: one shard and the helpers",
         Unit::Bytes.text(bytes.get()),
         Unit::Bytes.text(state_bytes),
     );

@@ -67,7 +67,8 @@ pub struct Place {
 }
 
 /// All ways to write files, with their names for people.
-pub const WRITE_MODES: [(&str, WriteMode); 2] = [
+pub const WRITE_MODES: [(&str, WriteMode); 3] = [
+    ("direct I/O", WriteMode::Direct),
     ("mapped windows", WriteMode::Mapped),
     ("plain writes", WriteMode::Plain),
 ];
