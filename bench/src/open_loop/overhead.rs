@@ -18,8 +18,11 @@ use clap::Args;
 use frazil::Flow;
 use serde::Serialize;
 use std::io::Write;
+use std::thread;
 use std::time::Duration;
 
+/// From setting the rate to the first window.
+const RUN_UP: Duration = Duration::from_millis(500);
 /// Where `--checkpoint off` leaves nothing to compare.
 const INTERVAL_DEFAULT: Duration = Duration::from_secs(1);
 
@@ -74,21 +77,21 @@ where
 {
     let mut session = Session::start(options, flow)?;
     session.warm_up(options)?;
-    let overhead = of_session(&session, options, plan)?;
+    let overhead = of_session(&mut session, options, plan)?;
     session.stop()?;
     Ok(overhead)
 }
 
 /// The same in a session that runs at its rate.
 pub(crate) fn of_session(
-    session: &Session,
+    session: &mut Session,
     options: &Options,
     plan: PairPlan,
 ) -> Result<Overhead, MeasureError> {
     let (Some(interval), Some(_)) = (options.interval, &options.storage) else {
         return Err(MeasureError::NoCheckpoints);
     };
-    let before = floor_ns(&Hiccups::of_all(plan.floor_time));
+    let before = floor_beside(session, options, plan);
     let ticks = MachineTicks::now();
     let (mut latencies, mut cpu) = (Vec::new(), Vec::new());
     let mut totals: Option<[Report; 2]> = None;
@@ -106,7 +109,7 @@ pub(crate) fn of_session(
         }
     }
     let stolen_part = MachineTicks::now().stolen_since(ticks);
-    let floor_ns = [before, floor_ns(&Hiccups::of_all(plan.floor_time))];
+    let floor_ns = [before, floor_beside(session, options, plan)];
     let cell = |pairs| PairedCell {
         pairs,
         floor_ns,
@@ -121,6 +124,15 @@ pub(crate) fn of_session(
         on,
         off,
     })
+}
+
+/// The hiccup floor while the flow stands still; afterwards it runs at its rate again.
+fn floor_beside(session: &mut Session, options: &Options, plan: PairPlan) -> f64 {
+    session.drain();
+    let floor = floor_ns(&Hiccups::of_all(plan.floor_time));
+    session.set_rate(options.rate);
+    thread::sleep(RUN_UP);
+    floor
 }
 
 fn p999_ns(report: &Report) -> f64 {

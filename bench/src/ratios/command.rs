@@ -49,57 +49,57 @@ const GROUPS: [Group; 13] = [
     },
     Group {
         ids: &["G3", "G4"],
-        seconds: (120, 300),
+        seconds: (55, 300),
         measure: checkpointing,
     },
     Group {
         ids: &["G5"],
-        seconds: (60, 60),
+        seconds: (33, 60),
         measure: |setting, _| one(g05_freeze::tail(setting)),
     },
     Group {
         ids: &["G6"],
-        seconds: (60, 240),
+        seconds: (32, 240),
         measure: |setting, _| one(g05_freeze::by_size(setting)),
     },
     Group {
         ids: &["G7", "G8"],
-        seconds: (95, 180),
+        seconds: (85, 180),
         measure: latency,
     },
     Group {
         ids: &["G9"],
-        seconds: (10, 40),
+        seconds: (3, 40),
         measure: |setting, _| one(g09_bytes::measure(setting)),
     },
     Group {
         ids: &["G10"],
-        seconds: (15, 120),
+        seconds: (7, 120),
         measure: |setting, _| one(g10_bandwidth::bandwidth_ratio(setting)),
     },
     Group {
         ids: &["G11"],
-        seconds: (12, 40),
+        seconds: (4, 40),
         measure: |setting, _| one(g10_bandwidth::time_to_durable(setting)),
     },
     Group {
         ids: &["G12"],
-        seconds: (5, 15),
+        seconds: (2, 15),
         measure: |setting, _| one(g12_hop::measure(setting)),
     },
     Group {
         ids: &["G13"],
-        seconds: (10, 60),
+        seconds: (7, 60),
         measure: |setting, _| one(g13_growth::measure(setting)),
     },
     Group {
         ids: &["G14"],
-        seconds: (12, 60),
+        seconds: (8, 60),
         measure: |setting, _| one(g14_recovery::measure(setting)),
     },
     Group {
         ids: &["G15", "G16"],
-        seconds: (50, 180),
+        seconds: (43, 180),
         measure: memory,
     },
 ];
@@ -214,7 +214,7 @@ fn checkpointing(setting: &Setting, ids: &[&str]) -> Result<Vec<Ratio>, MeasureE
 }
 
 fn latency(setting: &Setting, ids: &[&str]) -> Result<Vec<Ratio>, MeasureError> {
-    let Some(job) = g07_latency::HalfLoad::start(setting)? else {
+    let Some(mut job) = g07_latency::HalfLoad::start(setting)? else {
         let none = |id: &&str| Ratio::none(id, "no rate is sustained on this machine");
         return Ok(ids.iter().map(none).collect());
     };

@@ -78,7 +78,7 @@ impl HalfLoad {
     }
 
     pub(super) fn measure(
-        &self,
+        &mut self,
         setting: &Setting,
         id: &str,
         interval: Duration,
@@ -97,7 +97,7 @@ impl HalfLoad {
             duration,
             ..self.options.clone()
         };
-        let found = of_session(&self.session, &options, plan)?;
+        let found = of_session(&mut self.session, &options, plan)?;
         Ok(self.ratio(id, &found))
     }
 
@@ -120,9 +120,10 @@ impl HalfLoad {
         doubts.extend(off.doubts());
         doubts.sort();
         doubts.dedup();
+        let doubts: String = doubts.iter().map(|doubt| format!("; {doubt}")).collect();
         let note = format!(
             "{} at {} (half of the highest rate), {} and {} samples; p99.99 {} / {}; worst capture \
-             slice {}; {} checkpoints, one every {:.0} ms; {}",
+             slice {}; {} checkpoints, one every {:.0} ms{}",
             self.describe,
             per_second(self.rate, "events"),
             grouped(on_all.len()),
@@ -132,7 +133,7 @@ impl HalfLoad {
             Unit::Nanoseconds.text(slices),
             on.checkpoints.reports.len(),
             on.checkpoints.achieved_ms(on.duration.as_secs_f64()),
-            doubts.join("; "),
+            doubts,
         );
         if off_ns > FLOOR_FACTOR_MAX * floor_ns.max(1.0) {
             return Ratio::none(

@@ -21,29 +21,32 @@ pub(super) fn measure(setting: &Setting) -> Result<Ratio, MeasureError> {
     let groups = KeyGroups::default();
     let is_remote = |key: &u64| groups.shard_of(hash_key(key), 2) == 1;
     let key = (0..).find(is_remote).expect("half of all keys are there");
-    let hops = Hops::new(key);
-    let job = start(&hops)?;
     let count = setting.pick(20_000, 100_000);
-    let mut hop_count = 0;
+    let (mut hop_count, mut driver) = (0, String::new());
     let cell = measure_pairs(setting.plan(), |side| {
         Ok::<_, MeasureError>(match side {
             Side::A => {
+                // A job of its own each time: where its rings lie decides a good part.
+                let hops = Hops::new(key);
+                let job = start(&hops)?;
                 let times = hop(&hops, count)?;
-                hop_count = times.len();
+                (hop_count, driver) = (
+                    times.len(),
+                    format!("{:?}", job.driver().driver).to_lowercase(),
+                );
+                job.stop();
+                job.wait()?;
                 times.value_at_quantile(0.5) as f64
             }
             Side::B => half_round_trips(setting.pick(2_000, 10_000))
                 .map_or(f64::NAN, |times| times.value_at_quantile(0.5) as f64 / 10.0),
         })
     })?;
-    let driver = format!("{:?}", job.driver().driver).to_lowercase();
-    job.stop();
-    job.wait()?;
     if hop_count == 0 {
         return Ok(Ratio::none("G12", "source and sink were on the same shard"));
     }
     let note = format!(
-        "two shards on two cores ({driver} driver), {count} records a side, one at a time, stamped \
+        "two shards on two cores ({driver} driver), a job each time, {count} records a side, one at a time, stamped \
          at the source and read behind the keyed update, two readings of the clock included; raw: \
          a word over two rings on the same cores, half a round trip"
     );

@@ -32,12 +32,14 @@ pub(super) fn measure(setting: &Setting) -> Result<Ratio, MeasureError> {
         made.achieved_ms(window.seconds),
         off.shards.minor_faults,
     );
-    // Counts of rare events differ by about the root of their number.
+    // Counts of rare events differ by about the root of their number; none at all may be three.
     let faults = window.shards.minor_faults as f64;
-    let bound = |sign: f64| (faults + sign * 2.0 * faults.sqrt()).max(0.0) / length.as_secs_f64();
+    let seconds = length.as_secs_f64();
+    let least = (faults - 2.0 * faults.sqrt()).max(0.0) / seconds;
+    let largest = (faults + 2.0 * faults.sqrt()).max(3.0) / seconds;
     Ok(Ratio {
-        min: Some(bound(-1.0)),
-        max: Some(bound(1.0)),
+        min: Some(least),
+        max: Some(largest),
         a: Some(per_second(window.shards.minor_faults)),
         b: Some(per_second(off.shards.minor_faults)),
         ..Ratio::of_value(

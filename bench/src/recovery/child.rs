@@ -74,9 +74,13 @@ impl ChildJob {
             inner: FileStorage::open(&settings.checkpoints)?,
             times: times.clone(),
         };
+        let checkpoints = match settings.task {
+            Task::Build => Checkpoints::manual(),
+            Task::Restart(restore) => Checkpoints::manual().restore(restore.mode()),
+        };
         let job = Job::builder("recovery")
             .cores(Cores::count(1))
-            .checkpoints(Checkpoints::manual().storage(Arc::new(storage)))
+            .checkpoints(checkpoints.storage(Arc::new(storage)))
             .state_bytes_per_shard((3 * settings.state_bytes).max(256 << 20))
             .build()?;
         let seen = Seen::default();
@@ -114,7 +118,7 @@ pub fn run(settings: &str, main_ns: u64, out: impl Write) -> Result<(), MeasureE
     let events = EventWriter::new(out);
     let event = match settings.task {
         Task::Build => build::build(&ChildJob::start(&settings, gate)?, &settings.checkpoints)?,
-        Task::Restart => {
+        Task::Restart(_) => {
             // The first record is to come as soon as the job can take it.
             gate.open();
             let job = ChildJob::start(&settings, gate)?;

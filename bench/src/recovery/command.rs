@@ -1,5 +1,6 @@
 //! The command `recovery`.
 
+use super::protocol::Restore;
 use super::trial::{Restarts, Split, drop_caches};
 use crate::common::CommonArguments;
 use crate::measure_error::MeasureError;
@@ -41,6 +42,16 @@ struct RecoveryResult {
     base_bytes: u64,
     chain_bytes: u64,
     is_cold: bool,
+    modes: Vec<ModeResult>,
+}
+
+/// A name for people, and where the split has it.
+type Part = (&'static str, fn(&Split) -> f64);
+
+/// Restarts in one way, and a plain read of the same files after each.
+#[derive(Serialize)]
+struct ModeResult {
+    restore: &'static str,
     /// Restart by plain read, pair by pair.
     ratio: Spread,
     restarts: Vec<Split>,
@@ -67,7 +78,7 @@ pub fn run(arguments: &RecoveryArguments, out: &mut impl Write) -> Result<(), Me
     let state_gib = state_bytes as f64 / f64::from(1 << 30);
     let building = Duration::from_secs_f64(1.0 + 25.0 * state_gib);
     let restarting = Duration::from_secs_f64(f64::from(count + 1) * (0.6 + 3.0 * state_gib));
-    common.preamble(building + restarting, out)?;
+    common.preamble(building + 2 * restarting, out)?;
     let scratch = Scratch::new(&common.dir, "recovery")?;
     let step = Step::begin("building the state and its checkpoints", building);
     let restarts = Restarts::build(state_bytes, &scratch.folder())?;
@@ -87,21 +98,20 @@ pub fn run(arguments: &RecoveryArguments, out: &mut impl Write) -> Result<(), Me
             "files warm (cold only with --cold, as root)"
         },
     )?;
-    let step = Step::begin("restarting", restarting);
-    let (splits, raw_read_ms) = measure(&restarts, count, arguments.cold)?;
-    drop(step);
-    let ratios = splits.iter().zip(&raw_read_ms);
-    let ratios = ratios.map(|(split, raw)| split.whole_ms / raw).collect();
-    let ratio = Spread::of(ratios).expect("there is at least one restart");
-    print(&splits, &raw_read_ms, ratio, out)?;
+    let mut modes = Vec::new();
+    for restore in Restore::ALL {
+        let step = Step::begin(&format!("restarting, {}", restore.name()), restarting);
+        let measured = measure(&restarts, restore, count, arguments.cold)?;
+        drop(step);
+        measured.print(restore, out)?;
+        modes.push(measured);
+    }
     let result = RecoveryResult {
         state_bytes,
         base_bytes,
         chain_bytes,
         is_cold: arguments.cold,
-        ratio,
-        restarts: splits,
-        raw_read_ms,
+        modes,
     };
     common.store("recovery", &result)
 }
@@ -109,60 +119,75 @@ pub fn run(arguments: &RecoveryArguments, out: &mut impl Write) -> Result<(), Me
 /// Restarts and reads in turn, after one unrecorded turn of both where files are warm.
 fn measure(
     restarts: &Restarts,
+    restore: Restore,
     count: u32,
     is_cold: bool,
-) -> Result<(Vec<Split>, Vec<f64>), MeasureError> {
+) -> Result<ModeResult, MeasureError> {
     let prepare = || if is_cold { drop_caches() } else { Ok(()) };
     if !is_cold {
-        restarts.restart()?;
+        restarts.restart(restore)?;
         restarts.read_raw()?;
     }
     let (mut splits, mut raw_read_ms) = (Vec::new(), Vec::new());
     for _ in 0..count {
         prepare()?;
-        splits.push(restarts.restart()?);
+        splits.push(restarts.restart(restore)?);
         prepare()?;
         raw_read_ms.push(restarts.read_raw()?);
     }
-    Ok((splits, raw_read_ms))
+    let pairs = splits.iter().zip(&raw_read_ms);
+    let ratios = pairs.map(|(split, raw)| split.whole_ms / raw).collect();
+    Ok(ModeResult {
+        restore: restore.name(),
+        ratio: Spread::of(ratios).expect("there is at least one restart"),
+        restarts: splits,
+        raw_read_ms,
+    })
 }
 
-fn print(
-    splits: &[Split],
-    raw_read_ms: &[f64],
-    ratio: Spread,
-    out: &mut impl Write,
-) -> Result<(), MeasureError> {
-    let mut line = |name: &str, values: Vec<f64>| {
-        let Some(spread) = Spread::of(values) else {
-            return writeln!(out, "  {name:<38} did not come within 10 s");
+impl ModeResult {
+    fn print(&self, restore: Restore, out: &mut impl Write) -> Result<(), MeasureError> {
+        let verified = match restore {
+            Restore::Eager => "every byte is verified before the first record",
+            Restore::Mapped => "the base is verified beside the first records",
         };
+        writeln!(out, "restore: {}; {verified}", self.restore)?;
+        let mut line = |name: &str, values: Vec<f64>| {
+            let Some(spread) = Spread::of(values) else {
+                return writeln!(out, "  {name:<38} did not come within 10 s");
+            };
+            writeln!(
+                out,
+                "  {name:<38} {:>8.1} ms [{:.1}, {:.1}]",
+                spread.median, spread.min, spread.max
+            )
+        };
+        let parts: [Part; 6] = [
+            ("process start", |split| split.process_ms),
+            ("open: directory, manifest, memory", |split| split.open_ms),
+            ("base image", |split| split.base_ms),
+            ("chain of deltas", |split| split.chain_ms),
+            ("to the first record", |split| split.record_ms),
+            ("process start to first correct record", |split| {
+                split.whole_ms
+            }),
+        ];
+        for (name, part) in parts {
+            line(name, self.restarts.iter().map(part).collect())?;
+        }
+        if restore == Restore::Mapped {
+            let verified = self.restarts.iter().filter_map(|split| split.verified_ms);
+            line("until all is verified", verified.collect())?;
+        }
+        let steady = self.restarts.iter().filter_map(|split| split.steady_ms);
+        line("until no more page faults on the shard", steady.collect())?;
+        line("reading the same files raw", self.raw_read_ms.clone())?;
+        let ratio = self.ratio;
         writeln!(
             out,
-            "  {name:<38} {:>8.1} ms [{:.1}, {:.1}]",
-            spread.median, spread.min, spread.max
-        )
-    };
-    let of = |part: fn(&Split) -> f64| splits.iter().map(part).collect::<Vec<_>>();
-    line("process start", of(|split| split.process_ms))?;
-    line(
-        "open: directory, manifest, memory",
-        of(|split| split.open_ms),
-    )?;
-    line("base image", of(|split| split.base_ms))?;
-    line("chain of deltas", of(|split| split.chain_ms))?;
-    line("to the first record", of(|split| split.record_ms))?;
-    line(
-        "process start to first correct record",
-        of(|split| split.whole_ms),
-    )?;
-    let steady = splits.iter().filter_map(|split| split.steady_ms);
-    line("until no more page faults on the shard", steady.collect())?;
-    line("reading the same files raw", raw_read_ms.to_vec())?;
-    writeln!(
-        out,
-        "restart / raw read: {:.2} [{:.2}, {:.2}]; every byte is verified before the first record",
-        ratio.median, ratio.min, ratio.max
-    )?;
-    Ok(())
+            "  restart / raw read: {:.2} [{:.2}, {:.2}]",
+            ratio.median, ratio.min, ratio.max
+        )?;
+        Ok(())
+    }
 }

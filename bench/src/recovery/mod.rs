@@ -12,4 +12,5 @@ mod trial;
 mod watched;
 
 pub use command::{RecoveryArguments, run};
+pub(crate) use protocol::Restore;
 pub(crate) use trial::{Restarts, Split};

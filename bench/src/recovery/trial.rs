@@ -2,7 +2,7 @@
 
 use super::child::COMMAND;
 use super::files::CheckpointFiles;
-use super::protocol::{ChildEvent, ChildSettings, Restarted, Task, now_ns};
+use super::protocol::{ChildEvent, ChildSettings, Restarted, Restore, Task, now_ns};
 use crate::child::{self, ChildEnd, Next};
 use crate::measure_error::MeasureError;
 use crate::workload::{Keys, RecordBytes};
@@ -34,10 +34,13 @@ pub(crate) struct Split {
     pub(crate) base_ms: f64,
     /// The chain of deltas.
     pub(crate) chain_ms: f64,
-    /// From the last byte read to the first record: verifying what is left, threads, the record.
+    /// From the last byte of the chain to the first record: threads, the record.
     pub(crate) record_ms: f64,
     /// All of it.
     pub(crate) whole_ms: f64,
+    /// From the start of the process until all of the state is verified; none if that is before the
+    /// first record, as it is with an eager restore.
+    pub(crate) verified_ms: Option<f64>,
     /// From the start of the process until the shard takes no more page faults; none if it went on.
     pub(crate) steady_ms: Option<f64>,
 }
@@ -62,10 +65,7 @@ impl Restarts {
         })?;
         Ok(Self {
             files: CheckpointFiles::of(directory)?,
-            settings: ChildSettings {
-                task: Task::Restart,
-                ..settings
-            },
+            settings,
             checkpoint,
         })
     }
@@ -81,10 +81,14 @@ impl Restarts {
     }
 
     /// Starts the job, waits for its first record, checks it, and kills it again.
-    pub(crate) fn restart(&self) -> Result<Split, MeasureError> {
+    pub(crate) fn restart(&self, restore: Restore) -> Result<Split, MeasureError> {
+        let settings = ChildSettings {
+            task: Task::Restart(restore),
+            ..self.settings.clone()
+        };
         let mut restarted = None;
         let begun_ns = now_ns();
-        run_and_kill(&self.settings, |event| {
+        run_and_kill(&settings, |event| {
             if let ChildEvent::Restarted(found) = event {
                 restarted = Some(found);
             }
@@ -126,6 +130,9 @@ impl Split {
             chain_ms: ms(found.chain_ns, found.read_ns),
             record_ms: ms(found.read_ns, found.first_record_ns),
             whole_ms: ms(begun_ns, found.first_record_ns),
+            verified_ms: found
+                .verified_ns
+                .map(|verified_ns| ms(begun_ns, verified_ns)),
             steady_ms: found.steady_ns.map(|steady_ns| ms(begun_ns, steady_ns)),
         }
     }

@@ -1,4 +1,4 @@
-//! A storage that notes when a recovery opens and reads its files.
+//! A storage that notes when a recovery opens images and reads the chain.
 
 use super::files::Kind;
 use super::protocol::now_ns;
@@ -34,11 +34,12 @@ impl ReadTimes {
         }
     }
 
-    fn read(&self) {
+    /// A part of the chain was read. An image may be read on beside the first records.
+    fn read_chain(&self) {
         self.0.read_ns.store(now_ns(), Ordering::Relaxed);
     }
 
-    /// First open, first open of a delta, last read.
+    /// First open, first open of a delta, last read of one.
     pub(super) fn get(&self) -> [u64; 3] {
         let times = [&self.0.open_ns, &self.0.chain_ns, &self.0.read_ns];
         times.map(|time| time.load(Ordering::Relaxed))
@@ -62,13 +63,14 @@ impl Storage for WatchedFiles {
     fn open(&self, name: &str) -> Result<Box<dyn ReadAt>, IoError> {
         self.times.opened(name);
         let inner = self.inner.open(name)?;
-        match Kind::of(name) {
-            None => Ok(inner),
-            Some(_) => Ok(Box::new(WatchedFile {
+        Ok(match Kind::of(name) {
+            // As it is, so that it can be mapped.
+            None | Some(Kind::Image { .. }) => inner,
+            Some(Kind::Delta { .. }) => Box::new(WatchedDelta {
                 inner,
                 times: self.times.clone(),
-            })),
-        }
+            }),
+        })
     }
 
     fn publish(&self, name: &str, bytes: &[u8]) -> Result<(), IoError> {
@@ -96,19 +98,19 @@ impl Storage for WatchedFiles {
     }
 }
 
-struct WatchedFile {
+struct WatchedDelta {
     inner: Box<dyn ReadAt>,
     times: ReadTimes,
 }
 
-impl ReadAt for WatchedFile {
+impl ReadAt for WatchedDelta {
     fn length_bytes(&self) -> u64 {
         self.inner.length_bytes()
     }
 
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> Result<(), IoError> {
         self.inner.read_exact_at(buffer, offset)?;
-        self.times.read();
+        self.times.read_chain();
         Ok(())
     }
 }
