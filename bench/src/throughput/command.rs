@@ -177,7 +177,10 @@ impl Row {
 
     fn print(&self, out: &mut impl Write) -> Result<(), MeasureError> {
         let [before, after] = self.floor_p999_ns.map(|floor| floor / 1e3);
-        let saturated = per_second(self.saturated_rate, "events");
+        let saturated = format!(
+            "without checkpoints {}",
+            per_second(self.saturated_rate, "events")
+        );
         match (self.highest_rate, self.highest_rate_per_core) {
             (Some(rate), Some(per_core)) => writeln!(
                 out,
