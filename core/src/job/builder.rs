@@ -118,7 +118,8 @@ impl JobBuilder {
     }
 
     /// Most bytes of memory for keyed state on a shard, with 16 MiB for checkpoints in the making
-    /// and 1 % for what is kept beside the pages; 4 GiB by default. Memory is taken as it is needed.
+    /// and 1 % for what is kept beside the pages; 4 GiB by default. Memory is taken as it is
+    /// needed.
     pub fn state_bytes_per_shard(mut self, bytes: u64) -> Self {
         self.state_bytes_per_shard = bytes;
         self
@@ -138,8 +139,8 @@ impl JobBuilder {
     ///
     /// A checkpoint directory that no job uses will do as well: its newest checkpoint counts.
     ///
-    /// Sinks of the same name as in the savepoint take back what they committed after it, and go on.
-    /// A sink of another name (for files: with another folder) is new: it starts with what follows
+    /// Sinks of the same name as in the savepoint take back what they committed after it, and go
+    /// on. A sink of another name (for files: with another folder) is new: it starts with what follows
     /// the savepoint. One that cannot take back repeats what it had committed later.
     pub fn restore_from(mut self, path: impl Into<PathBuf>) -> Self {
         self.restore_from = Some((Place::Directory(path.into()), None));

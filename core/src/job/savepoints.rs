@@ -23,11 +23,12 @@ impl JobHandle {
     ///
     /// It holds state, positions of the sources, and what sinks had pre-committed: output up to the
     /// savepoint appears with its checkpoint, in the running job. A job that starts from the
-    /// savepoint with the same sinks takes back what they committed later, and goes on exactly once.
+    /// savepoint with the same sinks takes back what they committed later, and goes on exactly
+    /// once.
     ///
     /// # Errors
-    /// As [`JobHandle::checkpoint`]; [`Error::SavepointExists`]; and what the file system refuses: a
-    /// full disk leaves no savepoint, and the job goes on.
+    /// As [`JobHandle::checkpoint`]; [`Error::SavepointExists`]; and what the file system refuses:
+    /// a full disk leaves no savepoint, and the job goes on.
     pub fn savepoint(&self, path: impl Into<PathBuf>) -> Result<SavepointReport, Error> {
         self.savepoint_to(Arc::new(FileStorage::open(path)?))
     }
@@ -43,8 +44,8 @@ impl JobHandle {
         write_savepoint(source, held.checkpoint, &destination, &self.budget)
     }
 
-    /// Stops the job after a last checkpoint, waits until it has ended, and writes that checkpoint as
-    /// a savepoint to the directory `path`, as [`JobHandle::savepoint`] does.
+    /// Stops the job after a last checkpoint, waits until it has ended, and writes that checkpoint
+    /// as a savepoint to the directory `path`, as [`JobHandle::savepoint`] does.
     ///
     /// # Errors
     /// As [`JobHandle::wait`] and [`JobHandle::savepoint`]. If the job ended well and the savepoint

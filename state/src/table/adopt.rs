@@ -18,8 +18,8 @@ impl HashTable {
     /// them, and here they are empty.
     ///
     /// # Errors
-    /// [`StateError::BudgetExhausted`], and [`StateError::Damaged`] at the first reference that leads
-    /// nowhere; what was copied before stays.
+    /// [`StateError::BudgetExhausted`], and [`StateError::Damaged`] at the first reference that
+    /// leads nowhere; what was copied before stays.
     pub(crate) fn adopt(
         &self,
         arena: &mut Arena,

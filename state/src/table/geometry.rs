@@ -16,8 +16,8 @@ pub(crate) const BUCKET_HEADER_BYTES: usize = 16;
 pub(crate) const GROUP_SLOTS: usize = 16;
 /// Bytes in front of a slotted record: key length and value length, `u16` each.
 pub(crate) const RECORD_HEADER_BYTES: usize = 4;
-/// Largest slotted record; a larger value goes into a run. Two fit into a bucket beside the smallest
-/// tag and offset arrays.
+/// Largest slotted record; a larger value goes into a run. Two fit into a bucket beside the
+/// smallest tag and offset arrays.
 pub(crate) const RECORD_BYTES_MAX: usize = 1984;
 const _: () = assert!(
     RECORD_HEADER_BYTES + KEY_BYTES_MAX + 16 + RUN_REFERENCE_BYTES <= RECORD_BYTES_MAX,

@@ -10,8 +10,8 @@ use crate::flow::record::Record;
 /// What a process function returns: an error ends the job, which then goes on from its newest
 /// checkpoint when it is started again.
 ///
-/// Every error converts with `?`. A failed state comes out of the job as [`crate::FlowError::State`],
-/// any other error as [`crate::FlowError::Process`].
+/// Every error converts with `?`. A failed state comes out of the job as
+/// [`crate::FlowError::State`], any other error as [`crate::FlowError::Process`].
 pub type ProcessResult = Result<(), Box<dyn Error + Send + Sync>>;
 
 /// Code for records of type `R` with a key of type `K`: a process function with a name.
@@ -22,7 +22,8 @@ pub type ProcessResult = Result<(), Box<dyn Error + Send + Sync>>;
 /// [`KeyedStream::process`](crate::KeyedStream::process) with a closure.
 ///
 /// ```
-/// use frazil::{Flow, Keyed, Out, Process, ProcessContext, ProcessResult, Sink, Source, ValueState};
+/// use frazil::{Flow, Keyed, Out, Process, ProcessContext, ProcessResult};
+/// use frazil::{Sink, Source, ValueState};
 ///
 /// /// Emits the difference from the key's reading before.
 /// struct Change {

@@ -5,8 +5,8 @@ use crate::flow::out::Out;
 use crate::flow::record::Record;
 use frazil_state::Value;
 
-/// Code for records of type `R` that keeps a list of elements over crashes, one list a shard; run by
-/// [`Stream::process_list`](crate::Stream::process_list).
+/// Code for records of type `R` that keeps a list of elements over crashes, one list a shard; run
+/// by [`Stream::process_list`](crate::Stream::process_list).
 ///
 /// While records flow the function keeps its state as it likes. At each barrier it is asked for the
 /// state as a list of elements, which become part of the checkpoint; a restored function gets them

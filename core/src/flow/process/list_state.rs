@@ -16,7 +16,10 @@ use crate::flow::error::FlowError;
 /// ```
 /// use std::ops::ControlFlow;
 /// use frazil::{FlowError, ListState, ProcessContext};
-/// fn longest(words: &ListState<u64, String>, cx: &ProcessContext<'_, u64>) -> Result<usize, FlowError> {
+/// fn longest(
+///     words: &ListState<u64, String>,
+///     cx: &ProcessContext<'_, u64>,
+/// ) -> Result<usize, FlowError> {
 ///     let mut longest = 0;
 ///     words.for_each(cx, |word| {
 ///         longest = longest.max(word.len());
