@@ -108,8 +108,9 @@ pub enum Error {
     },
     /// A start from a savepoint, but the job has made checkpoints since.
     #[error(
-        "{location} holds checkpoint {checkpoint}: starting from savepoint {savepoint} would leave it \
-         behind; start without restore_from to go on from it, or choose an empty checkpoint directory"
+        "{location} holds checkpoint {checkpoint}: starting from savepoint {savepoint} would leave \
+         it behind; start without restore_from to go on from it, or choose an empty checkpoint \
+         directory"
     )]
     CheckpointsExist {
         /// The job's checkpoint directory.

@@ -88,7 +88,8 @@ impl KeyedStates {
 }
 
 /// Counts each word in all and in runs of [`RUN_RECORDS`], keeps the highest count, the mean of all
-/// counts, a text that grows and shrinks, how often a run had each length, and the counts of the run.
+/// counts, a text that grows and shrinks, how often a run had each length, and the counts of the
+/// run.
 struct WordStates {
     run: ValueState<str, u64>,
     text: ValueState<str, String>,

@@ -23,8 +23,9 @@
 //! An input stands still from its barrier to the shard's freeze. The freeze waits for the same
 //! barrier at every stage of the shard; each of these barriers queues behind records that drain by
 //! the argument above, and a stage that is aligned goes on handing on what it holds. Barriers and
-//! ends enter the outbox whether it has room or not, and close the open batch without a spare; since no barrier is injected before the last
-//! one's checkpoint is over, that is at most one of each beside the batches.
+//! ends enter the outbox whether it has room or not, and close the open batch without a spare;
+//! since no barrier is injected before the last one's checkpoint is over, that is at most one of
+//! each beside the batches.
 
 mod message;
 mod receiver;

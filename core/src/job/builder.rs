@@ -140,8 +140,8 @@ impl JobBuilder {
     /// A checkpoint directory that no job uses will do as well: its newest checkpoint counts.
     ///
     /// Sinks of the same name as in the savepoint take back what they committed after it, and go
-    /// on. A sink of another name (for files: with another folder) is new: it starts with what follows
-    /// the savepoint. One that cannot take back repeats what it had committed later.
+    /// on. A sink of another name (for files: with another folder) is new: it starts with what
+    /// follows the savepoint. One that cannot take back repeats what it had committed later.
     pub fn restore_from(mut self, path: impl Into<PathBuf>) -> Self {
         self.restore_from = Some((Place::Directory(path.into()), None));
         self

@@ -1,6 +1,7 @@
 //! The story: an operator in front of any key joins lines to pairs, holding an odd line in its
 //! list. Sources read on between the barrier and the freeze, and end there too; whatever the order,
-//! what was emitted up to a checkpoint and what a job restored from it emits are all lines, each once.
+//! what was emitted up to a checkpoint and what a job restored from it emits are all lines, each
+//! once.
 
 use frazil_state::ListRedistribution;
 use proptest::prelude::*;
