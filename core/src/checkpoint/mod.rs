@@ -2,6 +2,8 @@
 //! back.
 
 mod assembly;
+#[cfg(test)]
+mod bit_flip_tests;
 mod budget;
 mod coordinator;
 mod fold;

@@ -288,7 +288,7 @@ pub(crate) fn newest_checkpoint(names: &[String]) -> Option<u64> {
 
 /// True where an older checkpoint may still be whole; false where it would fail alike, or where
 /// nothing is damaged.
-fn is_damage(error: &Error) -> bool {
+pub(super) fn is_damage(error: &Error) -> bool {
     match error {
         Error::Format(format) => !matches!(
             format,
