@@ -12,7 +12,7 @@ use crate::page::{PageId, PageKind};
 use crate::runs::{self, Run};
 use crate::store::Store;
 use crate::superblock;
-use crate::table::{self, HashTable, OwnedGroups, Visited, check_group};
+use crate::table::{self, HashTable, OwnedGroups, Visited, check_group, check_shape};
 use crate::tree::{OrderedTable, TreeVisit};
 
 /// Pages reached so far and by what.
@@ -319,6 +319,12 @@ fn check_bucket(
     path: u64,
     depth: u32,
 ) -> Result<u64, StateError> {
+    check_shape(
+        arena,
+        id,
+        &table.geometry,
+        table.owned.groups.path_bits_max(),
+    )?;
     let bucket = table.bucket(arena, id);
     let mut count = 0;
     for slot in bucket.slots() {

@@ -95,15 +95,15 @@ impl<'a> Bucket<'a> {
         usize::from(self.page.u16_at(COUNT_AT))
     }
 
-    fn deleted_count(&self) -> usize {
+    pub(super) fn deleted_count(&self) -> usize {
         usize::from(self.page.u16_at(DELETED_AT))
     }
 
-    fn heap_start(&self) -> usize {
+    pub(super) fn heap_start(&self) -> usize {
         usize::from(self.page.u16_at(HEAP_AT))
     }
 
-    fn garbage_bytes(&self) -> usize {
+    pub(super) fn garbage_bytes(&self) -> usize {
         usize::from(self.page.u16_at(GARBAGE_AT))
     }
 
@@ -119,7 +119,7 @@ impl<'a> Bucket<'a> {
             .array_at(BUCKET_HEADER_BYTES + group * GROUP_SLOTS)
     }
 
-    fn capacity(&self) -> usize {
+    pub(super) fn capacity(&self) -> usize {
         match &self.geometry.fixed {
             Some(fixed) => fixed.capacity,
             None => self.groups() * GROUP_SLOTS,
@@ -201,7 +201,7 @@ impl<'a> Bucket<'a> {
     }
 
     #[inline]
-    fn slotted_lengths(&self, record_at: usize) -> (usize, ValueForm) {
+    pub(super) fn slotted_lengths(&self, record_at: usize) -> (usize, ValueForm) {
         (
             usize::from(self.page.u16_at(record_at)),
             ValueForm::from_length(usize::from(self.page.u16_at(record_at + 2))),
@@ -351,7 +351,7 @@ impl<'a> Bucket<'a> {
         }
     }
 
-    fn arrays_end(&self, groups: usize) -> usize {
+    pub(super) fn arrays_end(&self, groups: usize) -> usize {
         BUCKET_HEADER_BYTES + groups * GROUP_SLOTS * (1 + OFFSET_BYTES)
     }
 

@@ -2,6 +2,7 @@
 
 mod adopt;
 mod bucket;
+mod bucket_check;
 mod directory;
 mod directory_shrink;
 mod geometry;
@@ -16,6 +17,7 @@ mod tags;
 mod value_table;
 mod value_whole;
 
+pub(crate) use bucket_check::check_shape;
 pub(crate) use directory::{
     Visited, check_group, checked, record_count, root_at, roots_page_count, set_record_count,
 };

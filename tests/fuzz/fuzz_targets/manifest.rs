@@ -1,0 +1,6 @@
+//! A manifest.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| frazil_fuzz::manifest(bytes));
