@@ -9,6 +9,7 @@ mod mortal_storage;
 mod steps;
 mod timed_words;
 mod two_exchanges;
+mod verified;
 mod watched;
 mod word_count;
 
@@ -20,5 +21,6 @@ pub use mortal_storage::MortalStorage;
 pub use steps::{Step, run_through};
 pub use timed_words::TimedWords;
 pub use two_exchanges::TwoExchanges;
+pub use verified::VerifiedStorage;
 pub use watched::{OnAppend, OnRead, WatchedStorage};
 pub use word_count::{WordCount, input_file, reference_rows, text};

@@ -3,6 +3,7 @@
 use std::panic::resume_unwind;
 use std::sync::Arc;
 
+use super::verified::VerifiedStorage;
 use frazil::IoError;
 use frazil_io::storage::{
     FaultPlan, FaultyStorage, MemoryStorage, ReadAt, Segment, Storage, StorageLock,
@@ -14,6 +15,7 @@ use frazil_io::storage::{
 ///   that the job ends at once instead of trying on with a dead disk.
 /// * A segment that is synced or appended to after its sync failed panics: a failed sync must never
 ///   be retried on the same file.
+/// * Every checkpoint is verified as by [`VerifiedStorage`].
 ///
 /// A clone is the same storage.
 #[derive(Clone)]
@@ -28,7 +30,7 @@ impl MortalStorage {
     pub fn new(disk: &MemoryStorage, plan: FaultPlan) -> Self {
         Self {
             disk: disk.clone(),
-            faulty: FaultyStorage::new(Arc::new(disk.clone()), plan),
+            faulty: FaultyStorage::new(Arc::new(VerifiedStorage::new(disk)), plan),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::verified::VerifiedStorage;
 use frazil::storage::Storage;
 use frazil::{Error, JobHandle};
 use frazil_io::storage::MemoryStorage;
@@ -20,7 +21,7 @@ pub enum Step {
 }
 
 /// Takes the steps with the job that `start` starts on a storage, then runs it to the end; gives
-/// the disk.
+/// the disk. Every checkpoint on the way is verified.
 ///
 /// # Panics
 /// If the job cannot start, or ends badly.
@@ -29,8 +30,9 @@ pub fn run_through(
     start: impl Fn(Arc<dyn Storage>) -> Result<JobHandle, Error>,
     steps: &[Step],
 ) -> MemoryStorage {
+    let verified = |disk: &MemoryStorage| Arc::new(VerifiedStorage::new(disk));
     let mut disk = MemoryStorage::new();
-    let mut handle = start(Arc::new(disk.clone())).expect("starts");
+    let mut handle = start(verified(&disk)).expect("starts");
     for step in steps {
         let left = match step {
             Step::Checkpoint => {
@@ -50,7 +52,7 @@ pub fn run_through(
         handle.stop();
         handle.wait().expect("stops well");
         disk = left.unwrap_or(disk);
-        handle = start(Arc::new(disk.clone())).expect("starts again");
+        handle = start(verified(&disk)).expect("starts again");
     }
     let ended = handle.wait();
     ended.expect("ends well");
