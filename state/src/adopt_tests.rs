@@ -6,6 +6,7 @@
 use proptest::prelude::*;
 
 use crate::format::{FrameAddress, FrameExpectation, read_frame};
+use crate::test_cases::cases;
 use crate::{
     CaptureStatus, DumpRecord, KeyGroups, MapTable, Restore, StagingSize, Store, StoreConfig,
     TimerTable, ValueTable, hash_key,
@@ -153,7 +154,7 @@ fn from_snapshot(store: &mut Store, config: &StoreConfig) -> Store {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(4))]
+    #![proptest_config(cases(4))]
 
     #[test]
     fn any_shard_count_takes_over_from_any_other(

@@ -44,6 +44,8 @@ mod superblock;
 mod table;
 #[cfg(test)]
 mod table_model_tests;
+#[cfg(test)]
+mod test_cases;
 mod tree;
 mod ttl;
 mod value;

@@ -67,14 +67,16 @@ impl<T: Zeroed> Mapped<T> {
     /// Reserves memory for `capacity` zeroed elements.
     pub(crate) fn reserve(capacity: usize) -> Result<Self, StateError> {
         let bytes = capacity.max(1) * size_of::<T>();
-        let map = MmapOptions::new()
-            .len(bytes)
-            .no_reserve_swap()
+        let mut options = MmapOptions::new();
+        options.len(bytes);
+        // Miri's anonymous maps are its heap, without flags or advice.
+        if !cfg!(miri) {
+            options.no_reserve_swap();
+        }
+        let map = options
             .map_anon()
             .map_err(|source| StateError::Reserve { bytes, source })?;
-        // Huge pages halve random writes; where the kernel has none the call fails and small pages
-        // serve.
-        let _ = map.advise(Advice::HugePage);
+        advise_huge_pages(&map);
         let map = Arc::new(MmapRaw::from(map));
         Ok(Self {
             first: map.as_mut_ptr().cast::<T>(),
@@ -93,8 +95,7 @@ impl<T: Zeroed> Mapped<T> {
             "{} bytes for capacity={capacity}",
             memory.len()
         );
-        // As in `reserve`.
-        let _ = memory.advise(Advice::HugePage);
+        advise_huge_pages(&memory);
         let map = Arc::new(MmapRaw::from(memory));
         Self {
             first: map.as_mut_ptr().cast::<T>(),
@@ -163,6 +164,13 @@ impl Mapped<Page> {
         // SAFETY: as in `bytes`; the slice is borrowed mutably, and any bytes make valid pages
         // (invariant 2).
         unsafe { std::slice::from_raw_parts_mut(pages.as_mut_ptr().cast::<u8>(), length) }
+    }
+}
+
+/// Huge pages halve random writes; where the kernel has none the call fails and small pages serve.
+fn advise_huge_pages(map: &MmapMut) {
+    if !cfg!(miri) {
+        let _ = map.advise(Advice::HugePage);
     }
 }
 

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 
 use crate::checkpointed::{Checkpointed, SnapshotStep, snapshot_step};
 use crate::page::PageId;
+use crate::test_cases::cases;
 use crate::{
     CaptureStatus, Key, KeyGroups, StagingSize, Store, StoreConfig, Value, ValueTable, hash_key,
 };
@@ -263,7 +264,7 @@ pub(crate) fn finish<S: Shape>(world: &mut World<S>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(cases(96))]
 
     #[test]
     fn fixed_records_match_the_model(steps in prop::collection::vec(step(), 1..200), chunks in 1..6usize) {
@@ -287,7 +288,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(cases(24))]
 
     #[test]
     fn values_in_and_out_of_runs_match_the_model(steps in prop::collection::vec(step(), 1..120), chunks in 1..60usize) {

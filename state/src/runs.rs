@@ -293,6 +293,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::test_cases::cases;
     use crate::{CaptureStatus, StagingSize, Store, StoreConfig};
 
     fn store(page_bytes: u64) -> Store {
@@ -398,7 +399,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(48))]
+        #![proptest_config(cases(48))]
 
         /// Runs never overlap and keep their bytes, whatever is allocated and freed around them.
         #[test]

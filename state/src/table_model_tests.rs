@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use crate::model_tests::{Blobs, Fixed, Lines, Shape, Step, Texts, World, finish, step};
+use crate::test_cases::cases;
 use crate::{Key, KeyGroups, ScanCursor, StagingSize, Store, StoreConfig, ValueTable, hash_key};
 
 #[derive(Clone, Debug)]
@@ -153,7 +154,7 @@ fn run<S: Shape>(groups: u32, chunk_count: usize, ops: &[Op]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(cases(24))]
 
     #[test]
     fn whole_tables_of_fixed_records_match_the_model(

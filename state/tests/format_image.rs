@@ -52,7 +52,7 @@ fn decode_as(file: &[u8], expected: &ImageAddress) -> Result<(), FormatError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 1 } else { 64 }))]
     #[test]
     fn written_images_verify(page_count in 0u32..40, seed in any::<u64>()) {
         let address = address(page_count);

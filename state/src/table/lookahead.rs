@@ -230,6 +230,7 @@ mod tests {
 
     use proptest::prelude::*;
 
+    use crate::test_cases::cases;
     use crate::{Key, Store, StoreConfig, Value, ValueTable, hash_key};
 
     /// What happens to a key between its announcement and its use, or at its use.
@@ -314,7 +315,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(24))]
+        #![proptest_config(cases(24))]
 
         /// Splits, rebuilds and removals between announcement and use, and keys out of order.
         #[test]

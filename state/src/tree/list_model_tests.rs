@@ -7,6 +7,7 @@ use proptest::prelude::*;
 
 use super::{ListTable, OrderedCursor};
 use crate::checkpointed::{Checkpointed, SnapshotStep, snapshot_step};
+use crate::test_cases::cases;
 use crate::{StagingSize, Store, hash_key};
 
 #[derive(Clone, Debug)]
@@ -121,7 +122,7 @@ fn run(chunk_count: usize, steps: &[Step]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(32))]
+    #![proptest_config(cases(32))]
 
     #[test]
     fn lists_match_the_model(steps in prop::collection::vec(step(), 1..120), chunks in 1..30usize) {

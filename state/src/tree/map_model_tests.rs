@@ -7,6 +7,7 @@ use proptest::prelude::*;
 
 use super::{MapTable, OrderedCursor};
 use crate::checkpointed::{Checkpointed, SnapshotStep, snapshot_step};
+use crate::test_cases::cases;
 use crate::{Key, StagingSize, Store, Value, hash_key};
 
 #[derive(Clone, Debug)]
@@ -332,7 +333,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(cases(24))]
 
     #[test]
     fn fixed_entries_match_the_model(steps in steps(), chunks in 1..12usize) {

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 
 use super::{BroadcastTable, ListRedistribution, OperatorList};
 use crate::checkpointed::{Checkpointed, SnapshotStep, snapshot_step};
+use crate::test_cases::cases;
 use crate::{KeyGroups, StagingSize, Store, StoreConfig};
 
 #[derive(Clone, Debug)]
@@ -119,7 +120,7 @@ fn run(steps: &[Step]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(cases(24))]
 
     #[test]
     fn lists_and_broadcast_tables_match_the_model(steps in prop::collection::vec(step(), 1..80)) {

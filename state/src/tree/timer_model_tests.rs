@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::TimerTable;
 use crate::checkpointed::{Checkpointed, SnapshotStep, snapshot_step};
+use crate::test_cases::cases;
 use crate::{KeyGroups, StagingSize, Store, hash_key};
 
 const GROUPS: u32 = 8;
@@ -123,7 +124,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(32))]
+    #![proptest_config(cases(32))]
 
     #[test]
     fn timers_match_the_model(steps in steps(), chunks in 1..30usize) {

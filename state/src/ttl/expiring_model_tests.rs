@@ -10,6 +10,7 @@ use proptest::prelude::*;
 
 use super::{ExpiringTable, Expiry, ExpiryPolicy};
 use crate::checkpointed::{Checkpointed, SnapshotStep, snapshot_step};
+use crate::test_cases::cases;
 use crate::{ScanCursor, StagingSize, Store, hash_key};
 
 #[derive(Clone, Debug)]
@@ -228,7 +229,7 @@ fn run(policy: ExpiryPolicy, chunk_count: usize, steps: &[Step]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(32))]
+    #![proptest_config(cases(32))]
 
     #[test]
     fn values_expire_from_their_creation(
