@@ -68,8 +68,9 @@ impl Model {
     fn read(&mut self, key: u8) -> Option<String> {
         let value = self.seen(key).cloned()?;
         if self.expiry.policy == ExpiryPolicy::OnRead {
-            self.held
-                .insert(key, (value.clone(), self.now_ms + self.expiry.after_ms));
+            let anew = self.now_ms + self.expiry.after_ms;
+            let expires_ms = self.held[&key].1.max(anew);
+            self.held.insert(key, (value.clone(), expires_ms));
         }
         Some(value)
     }

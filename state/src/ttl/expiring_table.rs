@@ -87,7 +87,7 @@ impl<K: Key + ?Sized, V: Value> ExpiringTable<K, V> {
             return Ok(None);
         };
         if self.expiry.policy == ExpiryPolicy::OnRead {
-            self.start_anew(store, hash, key)?;
+            self.prolong(store, hash, key, timed.expires_ms)?;
         }
         Ok(Some(timed.value))
     }
@@ -102,11 +102,13 @@ impl<K: Key + ?Sized, V: Value> ExpiringTable<K, V> {
         hash: KeyHash,
         key: &K,
     ) -> Result<Option<&'a V::Archived>, StateError> {
-        if !self.contains(store, hash, key)? {
+        let stored = self.values.get_archived(store, hash, key)?;
+        let expires_ms = stored.map(|timed| timed.expires_ms.to_native());
+        let Some(expires_ms) = expires_ms.filter(|expires_ms| store.time() < *expires_ms) else {
             return Ok(None);
-        }
+        };
         if self.expiry.policy == ExpiryPolicy::OnRead {
-            self.start_anew(store, hash, key)?;
+            self.prolong(store, hash, key, expires_ms)?;
         }
         let stored = self.values.get_archived(store, hash, key)?;
         Ok(stored.map(|timed| &timed.value))
@@ -121,9 +123,20 @@ impl<K: Key + ?Sized, V: Value> ExpiringTable<K, V> {
         Ok(stored.is_some_and(|timed| store.time() < timed.expires_ms.to_native()))
     }
 
-    /// Writes a stored value's time and nothing else.
-    fn start_anew(&self, store: &mut Store, hash: KeyHash, key: &K) -> Result<(), StateError> {
-        let expires = self.expiry.from(store.time()).to_le_bytes();
+    /// Writes a later time to a stored value and nothing else. Never an earlier one, which values
+    /// of a longer life could get: their entry in the queue would be late.
+    fn prolong(
+        &self,
+        store: &mut Store,
+        hash: KeyHash,
+        key: &K,
+        expires_ms: u64,
+    ) -> Result<(), StateError> {
+        let anew_ms = self.expiry.from(store.time());
+        if anew_ms <= expires_ms {
+            return Ok(());
+        }
+        let expires = anew_ms.to_le_bytes();
         self.values
             .write_word(store, hash, key, expires_at::<V>, expires)
     }
