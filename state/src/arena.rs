@@ -4,8 +4,8 @@
 //! mark the lines *before* they hand out the bytes. Beside each page stand two masks, live and
 //! frozen; the epoch's parity says which is which, so that a freeze swaps roles instead of walking.
 //!
-//! For every page: `frozen mask != 0` only while a snapshot is in flight and the page is not
-//! captured yet.
+//! For every page: `frozen mask != 0` only while a snapshot is in flight and these lines are not
+//! captured yet. A line of the frozen mask holds what it held at the freeze.
 
 use crate::budget;
 use crate::error::StateError;
@@ -32,7 +32,9 @@ pub(crate) struct PageMeta {
     pub(crate) fresh: [u8; 2],
     /// Companion of `retained`.
     pub(crate) retained_fresh: u8,
-    padding: [u8; 5],
+    /// 1 while some of the page's frozen lines are captured and others are not.
+    pub(crate) half_captured: u8,
+    padding: [u8; 4],
 }
 
 impl PageMeta {
@@ -174,7 +176,7 @@ impl Arena {
     fn mark(&mut self, id: PageId, mask: u64) {
         let (live, frozen) = self.metas[id.index()].masks_by_role(self.live);
         // A line that is changed often is marked already, most of the time.
-        if mask & !live != 0 || frozen != 0 {
+        if mask & (!live | frozen) != 0 {
             self.mark_more(id, mask);
         }
     }
@@ -182,8 +184,8 @@ impl Arena {
     #[inline(never)]
     fn mark_more(&mut self, id: PageId, mask: u64) {
         let live = self.live;
-        if self.metas[id.index()].masks[live ^ 1] != 0 {
-            self.before_first_write(id);
+        if self.metas[id.index()].masks[live ^ 1] & mask != 0 {
+            self.before_first_write(id, mask);
         }
         let meta = &mut self.metas[id.index()];
         let before = meta.masks[live];
@@ -297,8 +299,8 @@ impl Arena {
     /// Makes the lines of `mask` the only dirty ones of a page whose other lines are to be zeroed:
     /// `fresh` says so in the delta.
     fn make_fresh(&mut self, id: PageId, mask: u64) {
-        // The mark captures frozen lines before they are overwritten.
-        self.mark(id, mask);
+        // All lines are about to be overwritten; the mark captures those that are frozen.
+        self.mark(id, u64::MAX);
         let live = self.live;
         let meta = &mut self.metas[id.index()];
         meta.masks[live] = mask;

@@ -180,8 +180,17 @@ impl<M: Clone> Checkpointed<M> {
         let mut masks: HashMap<u32, (u64, bool)> = HashMap::new();
         for frame in self.deltas(self.chain.len(), &self.frames) {
             for delta in frame.pages() {
-                let twice = masks.insert(delta.page_id, (delta.mask, delta.fresh));
-                assert!(twice.is_none(), "page={} is captured twice", delta.page_id);
+                let Some((before, _)) = masks.get_mut(&delta.page_id) else {
+                    masks.insert(delta.page_id, (delta.mask, delta.fresh));
+                    continue;
+                };
+                let page = delta.page_id;
+                assert_eq!(*before & delta.mask, 0, "lines of page={page} come twice");
+                assert!(
+                    !delta.fresh,
+                    "page={page} would be zeroed after its first lines"
+                );
+                *before |= delta.mask;
             }
         }
         let zeros = [0; PAGE_BYTES];

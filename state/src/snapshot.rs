@@ -4,14 +4,14 @@
 //! and `Captured` an abort leads through `Merging` back to `Idle`. Only in `Idle` may the next
 //! freeze come.
 //!
-//! A page of the frozen list holds its frozen lines in exactly one place: in `masks[frozen]` (not
-//! captured yet) or in `retained` (captured). Both moves, capture and the first write while
-//! merging, go from the former to the latter, so merging finds every line whatever the order of
-//! events was.
+//! A frozen line stands in exactly one place: in its page's `masks[frozen]` (not captured yet) or
+//! in `retained` (captured). Both moves, capture and the first write while merging, go from the
+//! former to the latter, so merging finds every line whatever the order of events was.
 #![deny(clippy::wildcard_enum_match_arm)]
 
 use crate::arena::Arena;
 use crate::page::{PAGE_BYTES, PageId};
+use crate::staging::ChunkUse;
 
 /// Masks with at least this many of 64 lines set are staged as the whole page: one copy instead of
 /// many runs.
@@ -81,7 +81,7 @@ impl Arena {
             let id = PageId(self.dirty[frozen].ids[cursor]);
             let mask = self.metas[id.index()].masks[frozen];
             if mask != 0 {
-                if !self.stage(id) {
+                if !self.stage(id, u64::MAX, ChunkUse::Paced) {
                     status = CaptureStatus::NeedsChunk;
                     break;
                 }
@@ -101,12 +101,22 @@ impl Arena {
         status
     }
 
-    /// Saves the frozen lines of a page that is about to be written. Bounded by one page copy.
+    /// Saves frozen lines of a page before those of `mask` are written. Bounded by one page copy.
+    ///
+    /// While there is much room the whole page goes, so that its other lines need no capture of
+    /// their own. With less room only what is about to be lost goes: a pool that has to take in
+    /// every page that is touched after a freeze would have to hold all that is dirty within
+    /// milliseconds, and no disk empties it so fast.
     #[cold]
     #[inline(never)]
-    pub(crate) fn before_first_write(&mut self, id: PageId) {
+    pub(crate) fn before_first_write(&mut self, id: PageId, mask: u64) {
         if let Phase::Capturing { .. } = self.phase {
-            if self.stage(id) {
+            let lines = if self.staging.is_roomy() {
+                u64::MAX
+            } else {
+                mask
+            };
+            if self.stage(id, lines, ChunkUse::FirstWrite) {
                 self.captured_on_first_write_count += 1;
                 return;
             }
@@ -118,7 +128,7 @@ impl Arena {
             id.0,
             self.phase
         );
-        self.retain(id);
+        self.retain(id, u64::MAX);
     }
 
     /// The checkpoint is durable: the frozen lines need not be kept.
@@ -155,7 +165,7 @@ impl Arena {
         for index in cursor..end {
             let id = PageId(self.dirty[frozen].ids[index]);
             if self.metas[id.index()].masks[frozen] != 0 {
-                self.retain(id);
+                self.retain(id, u64::MAX);
             }
             self.restore_retained(id);
         }
@@ -170,27 +180,40 @@ impl Arena {
         false
     }
 
-    fn stage(&mut self, id: PageId) -> bool {
+    /// Copies those frozen lines of a page that are among `lines` into a chunk; false if the pool
+    /// has none for this use.
+    fn stage(&mut self, id: PageId, lines: u64, chunk_use: ChunkUse) -> bool {
         let frozen = self.live ^ 1;
         let meta = &self.metas[id.index()];
-        let mut mask = meta.masks[frozen];
-        if mask.count_ones() >= WHOLE_PAGE_LINES_MIN {
+        let mut mask = meta.masks[frozen] & lines;
+        let is_last_of_page = mask == meta.masks[frozen];
+        // Lines outside the mask are as they were at the freeze only if none was written since.
+        let is_as_frozen = meta.masks[self.live] == 0;
+        if mask.count_ones() >= WHOLE_PAGE_LINES_MIN && is_last_of_page && is_as_frozen {
             mask = u64::MAX;
         }
+        // Entries of a page apply in the order in which they are staged: the first may zero it.
         let fresh = meta.fresh[frozen] != 0;
         let page: &[u8; PAGE_BYTES] = &self.pages[id.index()].0;
-        if !self.staging.push(id.0, fresh, mask, page) {
+        if !self.staging.push(chunk_use, id.0, fresh, mask, page) {
             return false;
         }
-        self.retain(id);
+        self.retain(id, lines);
         true
     }
 
-    fn retain(&mut self, id: PageId) {
+    /// Moves those frozen lines that are among `lines` from "not captured" to "captured".
+    fn retain(&mut self, id: PageId, lines: u64) {
         let frozen = self.live ^ 1;
         let meta = &mut self.metas[id.index()];
-        meta.retained = std::mem::take(&mut meta.masks[frozen]);
-        meta.retained_fresh = std::mem::take(&mut meta.fresh[frozen]);
+        if meta.half_captured == 0 {
+            // What stands there is of an earlier snapshot.
+            (meta.retained, meta.retained_fresh) = (0, 0);
+        }
+        meta.retained |= meta.masks[frozen] & lines;
+        meta.retained_fresh |= std::mem::take(&mut meta.fresh[frozen]);
+        meta.masks[frozen] &= !lines;
+        meta.half_captured = u8::from(meta.masks[frozen] != 0);
     }
 
     fn restore_retained(&mut self, id: PageId) {

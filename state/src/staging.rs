@@ -32,6 +32,15 @@ const RUN_BYTES_MAX: usize = 64 * 7 * ENTRY_BYTES_MAX;
 /// A whole page in a chunk.
 const ENTRY_BYTES_MAX: usize = crate::page::PAGE_BYTES + 16;
 
+/// What a chunk is filled by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ChunkUse {
+    /// The paced walk over the frozen pages, which can wait: it leaves a quarter of the pool.
+    Paced,
+    /// A write that cannot wait: it may take the last chunk.
+    FirstWrite,
+}
+
 /// The chunks of one shard.
 pub(crate) struct Staging {
     current: Option<Chunk>,
@@ -53,15 +62,16 @@ impl Staging {
         }
     }
 
-    /// Stages the masked lines of a page; false if the pool is empty.
+    /// Stages the masked lines of a page; false if the pool has no chunk for this use.
     pub(crate) fn push(
         &mut self,
+        chunk_use: ChunkUse,
         page_id: u32,
         fresh: bool,
         mask: u64,
         page: &[u8; crate::page::PAGE_BYTES],
     ) -> bool {
-        if self.current.as_ref().is_none_or(|c| !c.has_room(mask)) && !self.start_chunk() {
+        if self.current.as_ref().is_none_or(|c| !c.has_room(mask)) && !self.start_chunk(chunk_use) {
             return false;
         }
         if let Some(current) = &mut self.current {
@@ -70,12 +80,24 @@ impl Staging {
         true
     }
 
-    fn start_chunk(&mut self) -> bool {
+    fn start_chunk(&mut self, chunk_use: ChunkUse) -> bool {
         // The full chunk goes out even if no other is free: it has to travel before it can come
         // back.
         self.full.extend(self.current.take());
-        self.current = self.free.pop();
+        let reserved = match chunk_use {
+            ChunkUse::Paced => self.size.chunk_count / 4,
+            ChunkUse::FirstWrite => 0,
+        };
+        if self.free.len() > reserved {
+            self.current = self.free.pop();
+        }
         self.current.is_some()
+    }
+
+    /// Whether more than half of the pool is free.
+    #[inline]
+    pub(crate) fn is_roomy(&self) -> bool {
+        self.free.len() * 2 > self.size.chunk_count
     }
 
     /// Hands the last, partly filled chunk over to the full ones.

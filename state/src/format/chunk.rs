@@ -80,7 +80,8 @@ impl Chunk {
 
     /// Copies the masked lines of a page; `fresh` says that the page is zeroed before they apply.
     ///
-    /// A page comes at most once in all frames of one segment and shard.
+    /// A page may come several times in one segment and shard, with disjoint masks and fresh only
+    /// at first: entries apply in their order.
     ///
     /// # Panics
     /// If there is no room, the page id is not below [`PAGE_ID_END`], or the entry would say
