@@ -6,8 +6,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-use frazil_io::IoError;
-use frazil_io::runtime::{DriverDecision, choose_driver};
+use frazil_io::runtime::{DriverDecision, choose_driver, spawn_helper};
 use frazil_io::storage::{Storage, StorageLock};
 use frazil_state::format::{Manifest, SourceEntry, archive_layout};
 use frazil_state::{HASH_ID, HASH_SEED, PopulateJob, StoreConfig};
@@ -64,7 +63,7 @@ where
         .connect(job.cpus.len(), job.tuning.ring_messages);
     // Helpers start before anything is pinned: children inherit a pin.
     let helpers = Helpers::start(&job, prepared, shard_links, &common, Arc::clone(&measured))?;
-    let populator = helper("frazil-memory", move || populate(&inboxes.populate))?;
+    let populator = spawn_populator(&job, inboxes.populate)?;
     let spawned = spawn_shards(
         &job,
         driver.driver,
@@ -99,7 +98,7 @@ where
         return Err(Error::Ended);
     }
     Ok(JobHandle {
-        coordinator: spawn_coordinator(coordinator, lock)?,
+        coordinator: spawn_coordinator(&job, coordinator, lock)?,
         notices: common.notices,
         shards: common.probes.into_iter().zip(common.bells).collect(),
         checkpoint_statistics: measured,
@@ -115,14 +114,16 @@ where
 
 /// The job's storage stays locked until all its threads have ended.
 fn spawn_coordinator(
+    job: &Job,
     coordinator: Coordinator,
     lock: Option<Box<dyn StorageLock>>,
 ) -> Result<JoinHandle<Result<(), Error>>, Error> {
-    helper("frazil-coordinator", move || {
+    let thread = spawn_helper("frazil-coordinator", &job.cpus, move || {
         let outcome = coordinator.run();
         drop(lock);
         outcome
-    })
+    })?;
+    Ok(thread)
 }
 
 /// Names what a shard ran last, for the message of a panic.
@@ -275,7 +276,7 @@ impl Helpers {
             Some(restoring) => {
                 let (notices, statistics) = (common.notices.clone(), Arc::clone(&statistics));
                 let body = move || restoring.run(&notices, &statistics);
-                Some(helper("frazil-restorer", body)?)
+                Some(spawn_helper("frazil-restorer", &job.cpus, body)?)
             }
             None => None,
         };
@@ -300,8 +301,10 @@ impl Helpers {
         });
         let fold_commands = commands.clone();
         Ok(Self {
-            writer: helper("frazil-writer", move || writer.run())?,
-            folder: helper("frazil-folder", move || fold(&fold_inbox, &fold_commands))?,
+            writer: spawn_helper("frazil-writer", &job.cpus, move || writer.run())?,
+            folder: spawn_helper("frazil-folder", &job.cpus, move || {
+                fold(&fold_inbox, &fold_commands);
+            })?,
             restorer,
             budget,
             commands,
@@ -325,21 +328,9 @@ fn fold(jobs: &Receiver<FoldJob>, commands: &std::sync::mpsc::Sender<WriterComma
 }
 
 /// Backs the shards' arenas with memory ahead of their growth, until all shards are gone.
-fn populate(jobs: &Receiver<PopulateJob>) {
-    while let Ok(job) = jobs.recv() {
-        job.run();
-    }
-}
-
-fn helper<T: Send + 'static>(
-    name: &str,
-    body: impl FnOnce() -> T + Send + 'static,
-) -> Result<JoinHandle<T>, Error> {
-    let builder = std::thread::Builder::new().name(name.to_owned());
-    builder.spawn(body).map_err(|error| {
-        Error::Io(IoError::Thread {
-            name: name.to_owned(),
-            reason: format!("{error}; raise the limit on threads"),
-        })
-    })
+fn spawn_populator(job: &Job, asked: Receiver<PopulateJob>) -> Result<JoinHandle<()>, Error> {
+    let thread = spawn_helper("frazil-memory", &job.cpus, move || {
+        asked.iter().for_each(|part| part.run());
+    })?;
+    Ok(thread)
 }

@@ -14,6 +14,7 @@
 //! | `thread_driver` | waiting on a plain thread |
 //! | `glommio_driver` | waiting on a glommio executor; the one file that names glommio |
 //! | `heartbeat` | the thread that frees a loop whose executor parked with work to do |
+//! | `helper` | threads that keep off the CPUs of loops |
 //! | `placement` | the CPUs that this process may use |
 //! | `preflight` | which driver can run here, and why |
 
@@ -21,6 +22,7 @@ mod bell;
 mod drive;
 mod glommio_driver;
 mod heartbeat;
+mod helper;
 mod idle;
 mod pinned;
 mod placement;
@@ -30,6 +32,7 @@ mod turn;
 
 pub use bell::Bell;
 pub use heartbeat::Heartbeat;
+pub use helper::spawn_helper;
 pub use pinned::{LoopSpec, PanicMessage, PinnedThread, spawn_pinned};
 pub use placement::{CpuId, available_cpus};
 pub use preflight::{Driver, DriverChoice, DriverDecision, choose_driver};
