@@ -38,8 +38,8 @@ mod source;
 mod statistics;
 
 pub use checkpoint::{
-    CheckpointReport, RecoveryReport, RestoreMode, RestoredSplit, Restoring, SavepointReport,
-    SkippedCheckpoint,
+    CheckpointOutcome, CheckpointReport, CheckpointTrace, PhaseTime, RecoveryReport, RestoreMode,
+    RestoredSplit, Restoring, SavepointReport, ShardTrace, SkippedCheckpoint,
 };
 pub use error::Error;
 pub use flow::{

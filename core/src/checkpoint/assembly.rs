@@ -7,6 +7,7 @@ use frazil_io::storage::{Segment, Storage};
 use frazil_state::format::{Chunk, FrameAddress, SegmentEntry};
 
 use super::budget::WriteBudget;
+use super::history::CheckpointTrace;
 use super::names;
 use crate::shard::SnapshotReport;
 
@@ -17,8 +18,9 @@ const SEGMENT_BYTES_MIN: u64 = 1 << 20;
 pub(crate) struct Assembly {
     pub(crate) epoch: u64,
     pub(crate) last: bool,
-    pub(crate) begun: Instant,
+    pub(crate) requested: Instant,
     pub(crate) reports: Vec<Option<SnapshotReport>>,
+    pub(crate) trace: CheckpointTrace,
     segment: Option<Box<dyn Segment>>,
     frame_count: u32,
     /// The files stay although the checkpoint is dropped.
@@ -26,12 +28,13 @@ pub(crate) struct Assembly {
 }
 
 impl Assembly {
-    pub(crate) fn new(epoch: u64, last: bool, shard_count: usize) -> Self {
+    pub(crate) fn new(epoch: u64, last: bool, requested: Instant, shard_count: usize) -> Self {
         Self {
             epoch,
             last,
-            begun: Instant::now(),
+            requested,
             reports: (0..shard_count).map(|_| None).collect(),
+            trace: CheckpointTrace::new(epoch, last, requested, shard_count),
             segment: None,
             frame_count: 0,
             kept: false,
@@ -56,6 +59,7 @@ impl Assembly {
         chunk: &mut Chunk,
         expected_bytes: u64,
     ) -> Result<(), IoError> {
+        let start = Instant::now();
         let segment = match &mut self.segment {
             Some(segment) => segment,
             None => {
@@ -72,7 +76,17 @@ impl Assembly {
         });
         budget.append_delta(&mut **segment, frame)?;
         self.frame_count += 1;
+        self.trace.shards[shard].wrote(start, frame.len() as u64);
+        self.trace.bytes = segment.length_bytes();
         Ok(())
+    }
+
+    /// Takes a shard's report: all its chunks and rows are there.
+    pub(crate) fn report(&mut self, shard: usize, report: SnapshotReport) {
+        let trace = &mut self.trace.shards[shard];
+        trace.freeze = Some(report.freeze);
+        trace.capture = Some(report.capture);
+        self.reports[shard] = Some(report);
     }
 
     /// True when every shard has reported.

@@ -271,10 +271,11 @@ impl Coordinator {
                 }
                 self.waiting.append(&mut self.queued);
                 // The writer first: it must know the epoch before a shard's message for it arrives.
-                let _ = self
-                    .parts
-                    .commands
-                    .send(WriterCommand::Begin { epoch, last });
+                let _ = self.parts.commands.send(WriterCommand::Begin {
+                    epoch,
+                    last,
+                    requested: self.requested_at,
+                });
                 self.parts.control.request(epoch, last);
                 self.wake_shards();
             }

@@ -8,6 +8,7 @@ mod budget;
 mod coordinator;
 mod fold;
 mod from_savepoint;
+mod history;
 mod identity;
 mod keep;
 mod ledger;
@@ -23,8 +24,10 @@ mod restore;
 mod restoring;
 mod savepoint;
 mod template;
+mod watch;
 mod writer;
 
+pub use history::{CheckpointOutcome, CheckpointTrace, PhaseTime, ShardTrace};
 pub use report::{
     CheckpointReport, RecoveryReport, RestoredSplit, SavepointReport, SkippedCheckpoint,
 };
@@ -42,4 +45,5 @@ pub(crate) use recovery::newest_checkpoint;
 pub(crate) use recovery::{Recovered, recover};
 pub(crate) use savepoint::write_savepoint;
 pub(crate) use template::ManifestTemplate;
+pub(crate) use watch::Watch;
 pub(crate) use writer::{Writer, WriterCommand, WriterParts};

@@ -8,8 +8,8 @@
 //! The thread polls the shards' rings: every millisecond while a checkpoint is in flight or rows
 //! came lately, rarely otherwise. A shard never makes a system call to wake it.
 
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use frazil_io::storage::Storage;
@@ -19,6 +19,7 @@ use super::assembly::Assembly;
 use super::budget::WriteBudget;
 use super::coordinator::Notice;
 use super::fold::FoldJob;
+use super::history::{CheckpointOutcome, CheckpointTrace, PhaseTime};
 use super::keep::KeepCommand;
 use super::ledger::Ledger;
 use super::names;
@@ -26,6 +27,7 @@ use super::outlets::{Outlets, SinkFailure, StagedRows};
 use super::phase::Drop as Dropped;
 use super::report::CheckpointReport;
 use super::template::ManifestTemplate;
+use super::watch::Watch;
 use crate::error::Error;
 use crate::shard::{FromWriter, JobControl, ShardLink, ToWriter};
 use crate::statistics::{CheckpointStatistics, nanos};
@@ -40,7 +42,11 @@ const RETRY: Duration = Duration::from_millis(100);
 /// From the coordinator (and the folder) to the writer.
 pub(crate) enum WriterCommand {
     /// A checkpoint was requested.
-    Begin { epoch: u64, last: bool },
+    Begin {
+        epoch: u64,
+        last: bool,
+        requested: Instant,
+    },
     /// The checkpoint takes too long.
     GiveUp { epoch: u64 },
     /// A fold has ended.
@@ -64,7 +70,7 @@ pub(crate) struct WriterParts {
     pub(crate) commands: Receiver<WriterCommand>,
     pub(crate) notices: Sender<Notice>,
     pub(crate) folds: Sender<FoldJob>,
-    pub(crate) statistics: Arc<Mutex<CheckpointStatistics>>,
+    pub(crate) watch: Watch,
 }
 
 /// The thread's state.
@@ -77,10 +83,16 @@ pub(crate) struct Writer {
     /// Newest epoch whose `Begin` was obeyed.
     begun: u64,
     /// A durable checkpoint whose output is not all committed.
-    uncommitted: Option<CheckpointReport>,
+    uncommitted: Option<Uncommitted>,
     commit_failed_at: Option<Instant>,
     /// The coordinator said that the job is over.
     exiting: bool,
+}
+
+/// A checkpoint between publish and commit.
+struct Uncommitted {
+    report: CheckpointReport,
+    trace: CheckpointTrace,
 }
 
 impl Writer {
@@ -127,9 +139,15 @@ impl Writer {
 
     fn obey(&mut self, command: WriterCommand) {
         match command {
-            WriterCommand::Begin { epoch, last } => {
+            WriterCommand::Begin {
+                epoch,
+                last,
+                requested,
+            } => {
                 let shard_count = self.parts.links.len();
-                self.assembly = Some(Assembly::new(epoch, last, shard_count));
+                let assembly = Assembly::new(epoch, last, requested, shard_count);
+                self.parts.watch.history.note(&assembly.trace);
+                self.assembly = Some(assembly);
                 self.begun = epoch;
             }
             WriterCommand::GiveUp { epoch } => {
@@ -186,7 +204,7 @@ impl Writer {
     }
 
     fn measure(&self, change: impl FnOnce(&mut CheckpointStatistics)) {
-        if let Ok(mut statistics) = self.parts.statistics.lock() {
+        if let Ok(mut statistics) = self.parts.watch.statistics.lock() {
             change(&mut statistics);
         }
     }
@@ -221,10 +239,18 @@ impl Writer {
                 })?;
                 self.give_rows_back(staged);
             }
+            ToWriter::Frozen { epoch, align } => {
+                self.catch_up(epoch);
+                if let Some(assembly) = self.assembly.as_mut().filter(|a| a.epoch == epoch) {
+                    assembly.trace.shards[shard].align = Some(align);
+                    self.parts.watch.history.note(&assembly.trace);
+                }
+            }
             ToWriter::Snapshot(report) => {
                 self.catch_up(report.epoch);
                 if let Some(assembly) = self.assembly.as_mut().filter(|a| a.epoch == report.epoch) {
-                    assembly.reports[shard] = Some(*report);
+                    assembly.report(shard, *report);
+                    self.parts.watch.history.note(&assembly.trace);
                 }
             }
             ToWriter::Declined { epoch } => {
@@ -286,10 +312,15 @@ impl Writer {
     }
 
     fn drop_checkpoint(&mut self, why: Dropped, reason: String) {
-        let Some(assembly) = self.assembly.take() else {
+        let Some(mut assembly) = self.assembly.take() else {
             return;
         };
         let epoch = assembly.epoch;
+        let why_dropped = reason.clone();
+        assembly.trace.outcome = CheckpointOutcome::Dropped {
+            reason: why_dropped,
+        };
+        self.parts.watch.history.note(&assembly.trace);
         if let Some(storage) = &self.parts.storage {
             assembly.discard(&**storage);
         }
@@ -324,6 +355,10 @@ impl Writer {
         let epoch = assembly.epoch;
         let sinks = self.parts.outlets.pre_commit(epoch)?;
         let synced_at = Instant::now();
+        assembly.trace.sync = Some(PhaseTime {
+            start: written_at,
+            end: synced_at,
+        });
         let mut bytes = segment.as_ref().map_or(0, |segment| segment.length_bytes);
         if let Some(storage) = &self.parts.storage {
             let manifest = self
@@ -351,18 +386,33 @@ impl Writer {
         bytes: u64,
     ) -> CheckpointReport {
         let durable_at = Instant::now();
-        let assembly = self.assembly.as_ref().expect("a checkpoint was published");
+        let assembly = self.assembly.as_mut().expect("a checkpoint was published");
         self.last_delta_bytes = assembly.segment_bytes();
+        let publish = PhaseTime {
+            start: synced_at,
+            end: durable_at,
+        };
+        assembly.trace.publish = Some(publish);
+        assembly.trace.outcome = CheckpointOutcome::Durable;
+        assembly.trace.bytes = bytes;
+        self.parts.watch.history.note(&assembly.trace);
+        let assembly = self.assembly.as_ref().expect("a checkpoint was published");
         self.measure(|statistics| {
-            for report in assembly.reports.iter().flatten() {
-                statistics.align.saturating_record(nanos(report.align));
-                statistics.capture.saturating_record(nanos(report.capture));
+            for shard in &assembly.trace.shards {
+                let phases = [
+                    (&mut statistics.align, shard.align),
+                    (&mut statistics.capture, shard.capture),
+                ];
+                for (histogram, phase) in phases {
+                    let duration = phase.expect("every shard reported").duration();
+                    histogram.saturating_record(nanos(duration));
+                }
             }
             let phases = [
-                (&mut statistics.write, written_at - assembly.begun),
+                (&mut statistics.write, written_at - assembly.requested),
                 (&mut statistics.sync, synced_at - written_at),
                 (&mut statistics.publish, durable_at - synced_at),
-                (&mut statistics.whole, durable_at - assembly.begun),
+                (&mut statistics.whole, durable_at - assembly.requested),
             ];
             for (histogram, duration) in phases {
                 histogram.saturating_record(nanos(duration));
@@ -372,7 +422,7 @@ impl Writer {
         });
         CheckpointReport {
             checkpoint: assembly.epoch,
-            duration: durable_at - assembly.begun,
+            duration: durable_at - assembly.requested,
             bytes,
             output_bytes: 0,
             durable_at,
@@ -385,7 +435,8 @@ impl Writer {
     fn durable(&mut self, report: CheckpointReport) -> Result<(), Error> {
         let assembly = self.assembly.take().expect("a checkpoint was published");
         self.parts.control.make_durable(assembly.epoch);
-        self.uncommitted = Some(report);
+        let trace = assembly.trace.clone();
+        self.uncommitted = Some(Uncommitted { report, trace });
         self.retry_commit()?;
         let Some(storage) = self.parts.storage.clone() else {
             return Ok(());
@@ -418,17 +469,21 @@ impl Writer {
 
     /// Commits the output of the durable checkpoint; again after a pause where a sink could not.
     fn retry_commit(&mut self) -> Result<(), Error> {
-        let Some(report) = &mut self.uncommitted else {
+        let Some(Uncommitted { report, trace }) = &mut self.uncommitted else {
             return Ok(());
         };
         if self.commit_failed_at.is_some_and(|at| at.elapsed() < RETRY) {
             return Ok(());
         }
+        let begun = report.durable_at;
         match self.parts.outlets.commit(report.checkpoint) {
             Ok(output_bytes) => {
                 report.output_bytes = output_bytes;
+                trace.commit = Some(PhaseTime::since(begun));
+                trace.outcome = CheckpointOutcome::Committed;
+                self.parts.watch.history.note(trace);
                 self.commit_failed_at = None;
-                if let Some(report) = self.uncommitted.take() {
+                if let Some(Uncommitted { report, .. }) = self.uncommitted.take() {
                     self.notify(Notice::Durable(report));
                 }
                 Ok(())

@@ -8,10 +8,12 @@ use std::time::{Duration, Instant};
 use frazil_io::runtime::{Bell, DriverDecision};
 use frazil_io::storage::Storage;
 
-use crate::checkpoint::{CheckpointReport, Notice, RecoveryReport, WriteBudget, WriterCommand};
+use crate::checkpoint::{
+    CheckpointReport, CheckpointTrace, Notice, RecoveryReport, Watch, WriteBudget, WriterCommand,
+};
 use crate::error::Error;
 use crate::shard::ShardProbe;
-use crate::statistics::{CheckpointStatistics, ShardStatistics, Statistics};
+use crate::statistics::{ShardStatistics, Statistics};
 
 /// How long [`JobHandle::statistics`] waits for a shard that is busy with something else.
 const STATISTICS_PATIENCE: Duration = Duration::from_millis(50);
@@ -40,9 +42,8 @@ pub struct JobHandle {
     pub(super) coordinator: JoinHandle<Result<(), Error>>,
     pub(super) notices: Sender<Notice>,
     pub(super) shards: Vec<(Arc<ShardProbe>, Bell)>,
-    pub(super) checkpoint_statistics: Arc<Mutex<CheckpointStatistics>>,
+    pub(super) watch: Watch,
     pub(super) collected: Mutex<Statistics>,
-    pub(super) newest: Arc<Mutex<Option<CheckpointReport>>>,
     pub(super) recovery: Option<RecoveryReport>,
     pub(super) driver: DriverDecision,
     /// Where checkpoints are kept, if they are.
@@ -61,7 +62,7 @@ impl JobHandle {
         let Self {
             coordinator,
             shards,
-            checkpoint_statistics,
+            watch,
             collected,
             ..
         } = self;
@@ -74,7 +75,7 @@ impl JobHandle {
         for (probe, _) in &shards {
             collect(probe, &mut total);
         }
-        total.checkpoints = locked(&checkpoint_statistics).clone();
+        total.checkpoints = locked(&watch.statistics).clone();
         Ok(total)
     }
 
@@ -102,7 +103,14 @@ impl JobHandle {
     /// The newest checkpoint that this run has made durable.
     #[must_use]
     pub fn newest_checkpoint(&self) -> Option<CheckpointReport> {
-        locked(&self.newest).clone()
+        locked(&self.watch.newest).clone()
+    }
+
+    /// The last 300 checkpoints of this run, oldest first, with the one in flight and those that
+    /// were dropped: when each phase began and ended, on every shard.
+    #[must_use]
+    pub fn checkpoint_history(&self) -> Vec<CheckpointTrace> {
+        self.watch.history.traces()
     }
 
     /// How the job came back, if it was restored from a checkpoint.
@@ -142,7 +150,7 @@ impl JobHandle {
             }
             collect(probe, &mut total);
         }
-        total.checkpoints = locked(&self.checkpoint_statistics).clone();
+        total.checkpoints = locked(&self.watch.statistics).clone();
         total.clone()
     }
 }

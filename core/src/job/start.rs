@@ -16,13 +16,13 @@ use super::handle::JobHandle;
 use super::shards::{Common, seeds, spawn_shards};
 use crate::checkpoint::{
     Coordinator, CoordinatorParts, FoldJob, JobIdentity, ManifestTemplate, Notice, Outlets,
-    Recovered, Savepoint, WriteBudget, Writer, WriterCommand, WriterParts, flow_fingerprint,
+    Recovered, Savepoint, Watch, WriteBudget, Writer, WriterCommand, WriterParts, flow_fingerprint,
     recover, recover_from_savepoint,
 };
 use crate::error::Error;
 use crate::flow::{Flow, FlowPlan};
 use crate::shard::{LinkSize, ShardLink, WriterLink};
-use crate::statistics::{CheckpointStatistics, Statistics};
+use crate::statistics::Statistics;
 
 /// Everything that is known before a thread is started.
 struct Prepared {
@@ -50,8 +50,7 @@ where
         links,
         storage.is_some(),
     );
-    let measured = Arc::new(Mutex::new(CheckpointStatistics::new()));
-    let newest = Arc::new(Mutex::new(None));
+    let watch = Watch::new();
     let report = prepared.recovered.report.take();
     let next_epoch = prepared.recovered.next_epoch;
     let driver = prepared.driver.clone();
@@ -62,7 +61,7 @@ where
         .plan
         .connect(job.cpus.len(), job.tuning.ring_messages);
     // Helpers start before anything is pinned: children inherit a pin.
-    let helpers = Helpers::start(&job, prepared, shard_links, &common, Arc::clone(&measured))?;
+    let helpers = Helpers::start(&job, prepared, shard_links, &common, &watch)?;
     let populator = spawn_populator(&job, inboxes.populate)?;
     let spawned = spawn_shards(
         &job,
@@ -87,7 +86,7 @@ where
         restorer: helpers.restorer,
         commands: helpers.commands,
         notices: inboxes.notices,
-        newest: Arc::clone(&newest),
+        newest: Arc::clone(&watch.newest),
         operator_of: operators_of_shard(&common, stage_names),
     });
     // The populator ends with the last shard.
@@ -101,9 +100,8 @@ where
         coordinator: spawn_coordinator(&job, coordinator, lock)?,
         notices: common.notices,
         shards: common.probes.into_iter().zip(common.bells).collect(),
-        checkpoint_statistics: measured,
+        watch,
         collected: Mutex::new(Statistics::new()),
-        newest,
         recovery: report,
         driver,
         storage,
@@ -270,11 +268,11 @@ impl Helpers {
         prepared: Prepared,
         links: Vec<ShardLink>,
         common: &Common,
-        statistics: Arc<Mutex<CheckpointStatistics>>,
+        watch: &Watch,
     ) -> Result<Self, Error> {
         let restorer = match prepared.recovered.restoring {
             Some(restoring) => {
-                let (notices, statistics) = (common.notices.clone(), Arc::clone(&statistics));
+                let (notices, statistics) = (common.notices.clone(), Arc::clone(&watch.statistics));
                 let body = move || restoring.run(&notices, &statistics);
                 Some(spawn_helper("frazil-restorer", &job.cpus, body)?)
             }
@@ -297,7 +295,7 @@ impl Helpers {
             commands: inbox,
             notices: common.notices.clone(),
             folds,
-            statistics,
+            watch: watch.clone(),
         });
         let fold_commands = commands.clone();
         Ok(Self {

@@ -6,12 +6,13 @@
 //! to `Sent`.
 #![deny(clippy::wildcard_enum_match_arm)]
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use frazil_state::{CaptureStatus, Store};
 
 use super::control::JobControl;
 use super::writer_link::{SnapshotReport, ToWriter, WriterLink};
+use crate::checkpoint::PhaseTime;
 use crate::flow::Stage;
 use crate::statistics::{Activity, ShardStatistics, nanos};
 
@@ -35,8 +36,7 @@ enum Phase {
 /// What is noted at the freeze; the rest of the report is put together when records run again.
 #[derive(Clone, Copy)]
 struct Frozen {
-    at: Instant,
-    align: Duration,
+    align: PhaseTime,
     page_count: u32,
 }
 
@@ -52,6 +52,8 @@ pub(crate) struct SnapshotCycle {
     finished_stages: Vec<u32>,
     /// When alignment was complete, until the next turn shows how long records stood still.
     pause_since: Option<Instant>,
+    /// When records ran again after the last freeze.
+    resumed_at: Option<Instant>,
 }
 
 /// What a step may touch.
@@ -72,6 +74,7 @@ impl SnapshotCycle {
             frozen_at: None,
             finished_stages: Vec::new(),
             pause_since: None,
+            resumed_at: None,
         }
     }
 
@@ -92,7 +95,9 @@ impl SnapshotCycle {
     #[inline]
     pub(crate) fn resumed(&mut self, statistics: &mut ShardStatistics) {
         if let Some(since) = self.pause_since.take() {
-            statistics.freeze.saturating_record(nanos(since.elapsed()));
+            let now = Instant::now();
+            statistics.freeze.saturating_record(nanos(now - since));
+            self.resumed_at = Some(now);
         }
     }
 
@@ -146,9 +151,16 @@ impl SnapshotCycle {
         release(parts.stages);
         self.frozen_at = Some(aligned);
         self.pause_since = Some(aligned);
+        let align = PhaseTime {
+            start: since,
+            end: aligned,
+        };
+        parts.link.push(ToWriter::Frozen {
+            epoch: self.epoch,
+            align,
+        });
         self.phase = Phase::Capturing(Frozen {
-            at: aligned,
-            align: aligned - since,
+            align,
             page_count: parts.store.page_count(),
         });
         true
@@ -190,8 +202,11 @@ impl SnapshotCycle {
             page_count: frozen.page_count,
             positions: positions.cloned().collect(),
             finished_stages: self.finished_stages.clone(),
-            align: frozen.align,
-            capture: frozen.at.elapsed(),
+            freeze: PhaseTime {
+                start: frozen.align.end,
+                end: self.resumed_at.unwrap_or(frozen.align.end),
+            },
+            capture: PhaseTime::since(frozen.align.end),
         })));
         self.phase = Phase::Sent;
         true

@@ -8,14 +8,13 @@
 //! `messages in the ring <= chunk_count + row_buffer_count + SIGNALS_MAX`, so a push never finds it
 //! full.
 
-use std::time::Duration;
-
 use frazil_state::format::Chunk;
 use rtrb::{Consumer, Producer, RingBuffer};
 
+use crate::checkpoint::PhaseTime;
 use crate::flow::SplitPosition;
 
-/// Signals of one epoch (declined, snapshot, settled) and the end of the input.
+/// Signals of one epoch (frozen, declined, snapshot, settled) and the end of the input.
 const SIGNALS_MAX: usize = 8;
 
 /// Bytes after which a sink hands its row buffer over; capacity of a new one.
@@ -28,8 +27,10 @@ pub(crate) struct SnapshotReport {
     pub(crate) page_count: u32,
     pub(crate) positions: Vec<SplitPosition>,
     pub(crate) finished_stages: Vec<u32>,
-    pub(crate) align: Duration,
-    pub(crate) capture: Duration,
+    /// All time without record processing.
+    pub(crate) freeze: PhaseTime,
+    /// From the freeze until every frozen line was staged.
+    pub(crate) capture: PhaseTime,
 }
 
 /// From a shard to the checkpoint writer.
@@ -42,6 +43,8 @@ pub(crate) enum ToWriter {
         epoch: u64,
         rows: Vec<u8>,
     },
+    /// The barrier was seen on every input, from the first to the last, and the state is frozen.
+    Frozen { epoch: u64, align: PhaseTime },
     /// All chunks and rows of the epoch were sent.
     Snapshot(Box<SnapshotReport>),
     /// The staging pool was too small for the writes that came in.
