@@ -2,6 +2,7 @@
 
 use crate::checkpoint::CheckpointArguments;
 use crate::compare::CompareArguments;
+use crate::doctor::DoctorArguments;
 use crate::exit::Exit;
 use crate::limits::LimitsArguments;
 use crate::open_loop::{LatencyArguments, OverheadArguments};
@@ -11,7 +12,7 @@ use crate::state_bench::StateArguments;
 use crate::throughput::ThroughputArguments;
 use crate::workspace;
 use clap::error::ErrorKind;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
 use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
@@ -29,10 +30,10 @@ Exit status:
   2  the result is wrong, or stored data is damaged
   3  bad arguments
   4  this machine lacks something that the command needs
-  5  a compared result is worse";
+  5  a compared result is worse (`compare` only)";
 
 #[derive(Debug, Parser)]
-#[command(name = "frazil-bench", version, about = ABOUT, after_help = EXIT_STATUS)]
+#[command(name = "frazil-bench", version, about = ABOUT)]
 #[command(args_conflicts_with_subcommands = true)]
 struct CommandLine {
     #[command(subcommand)]
@@ -51,8 +52,14 @@ pub enum Command {
     /// program, in a child process that is killed at a random moment and started again. The
     /// committed output is compared with an independent count; only if both are equal is the exit
     /// status 0. Then the same work is measured with checkpoints off and on.
-    #[command(after_help = EXIT_STATUS)]
     Demo(DemoArguments),
+    /// Look whether this machine is fit for low latency, and say what mends it
+    ///
+    /// Looks at what drives the shards, the processor's clock and idle states, memory, and the disk
+    /// that checkpoints go to. Each line is ok, warn (Frazil runs, with a longer tail) or FAIL, with
+    /// the command that mends it. Needs no root; what a container hides counts as ok. The exit
+    /// status is 4 if something failed.
+    Doctor(DoctorArguments),
     /// Measure the floor of this machine: hiccups, memory, checksums, core to core, disk
     Limits(LimitsArguments),
     /// Measure latency at a fixed rate that does not wait for the engine
@@ -80,7 +87,6 @@ pub enum Command {
     ///
     /// A ratio counts as better or worse only where the spreads of both files do not overlap. The
     /// exit status is 5 if one became worse.
-    #[command(after_help = EXIT_STATUS)]
     Compare(CompareArguments),
     /// The child process of `ratios`
     #[command(hide = true)]
@@ -177,8 +183,15 @@ impl DemoArguments {
 ///
 /// What to print instead of running a command: help, the version, or a complaint.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, clap::Error> {
-    let line = CommandLine::try_parse_from(arguments)?;
+    let matches = definition().try_get_matches_from(arguments)?;
+    let line = CommandLine::from_arg_matches(&matches)?;
     Ok(line.command.unwrap_or(Command::Demo(line.demo)))
+}
+
+/// All commands, each with what its exit status says at the end of its help.
+fn definition() -> clap::Command {
+    let all = CommandLine::command().after_help(EXIT_STATUS);
+    all.mut_subcommands(|command| command.after_help(EXIT_STATUS))
 }
 
 /// The exit status that goes with what [`parse`] wants printed.
@@ -201,7 +214,6 @@ fn positive_duration(text: &str) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     fn demo(arguments: &[&str]) -> DemoArguments {
         let all = ["frazil-bench"].iter().chain(arguments).map(OsString::from);
@@ -213,7 +225,26 @@ mod tests {
 
     #[test]
     fn definition_is_consistent() {
-        CommandLine::command().debug_assert();
+        definition().debug_assert();
+    }
+
+    #[test]
+    fn every_command_explains_itself_and_its_exit_status() {
+        for command in definition().get_subcommands_mut() {
+            let name = command.get_name().to_owned();
+            let help = command.render_long_help().to_string();
+            for exit in Exit::ALL {
+                let line = format!("  {}  ", exit.status());
+                assert!(help.contains(&line), "{name}: no {line:?} in {help}");
+            }
+            for argument in command.get_arguments() {
+                assert!(
+                    argument.get_help().is_some(),
+                    "{name}: {}",
+                    argument.get_id()
+                );
+            }
+        }
     }
 
     #[test]

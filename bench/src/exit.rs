@@ -22,6 +22,16 @@ pub enum Exit {
 }
 
 impl Exit {
+    /// All of them, by number.
+    pub const ALL: [Self; 6] = [
+        Self::Ok,
+        Self::Failed,
+        Self::Corrupt,
+        Self::BadConfiguration,
+        Self::UnfitEnvironment,
+        Self::Worse,
+    ];
+
     /// The number that the shell sees.
     #[must_use]
     pub const fn status(self) -> u8 {
@@ -41,9 +51,16 @@ impl From<&Error> for Exit {
             Error::Format(_) | Error::NoWholeCheckpoint { .. } | Error::FallBack { .. } => {
                 Self::Corrupt
             }
-            Error::Io(IoError::DriverUnavailable { .. } | IoError::Thread { .. }) => {
-                Self::UnfitEnvironment
-            }
+            Error::Io(error) => error.into(),
+            _ => Self::Failed,
+        }
+    }
+}
+
+impl From<&IoError> for Exit {
+    fn from(error: &IoError) -> Self {
+        match error {
+            IoError::DriverUnavailable { .. } | IoError::Thread { .. } => Self::UnfitEnvironment,
             _ => Self::Failed,
         }
     }
@@ -61,15 +78,7 @@ mod tests {
 
     #[test]
     fn statuses_are_fixed() {
-        let all = [
-            Exit::Ok,
-            Exit::Failed,
-            Exit::Corrupt,
-            Exit::BadConfiguration,
-            Exit::UnfitEnvironment,
-            Exit::Worse,
-        ];
-        assert_eq!(all.map(Exit::status), [0, 1, 2, 3, 4, 5]);
+        assert_eq!(Exit::ALL.map(Exit::status), [0, 1, 2, 3, 4, 5]);
     }
 
     #[test]

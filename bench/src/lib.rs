@@ -26,6 +26,7 @@
 //! | [`machine`] | facts about the machine |
 //! | [`result`] | the JSON result |
 //! | [`probe`] | CPU time, faults, memory and hiccups of this process and machine |
+//! | [`doctor`] | whether this machine is fit, and what mends it |
 //! | [`limits`] | the floor of this machine |
 //! | [`pairs`] | two sides measured in turn |
 //! | [`workload`] | keys, a source that can be held back, a job that counts |
@@ -48,6 +49,7 @@ pub mod compare;
 pub mod corpus;
 pub mod costs;
 pub mod demo;
+pub mod doctor;
 pub mod exit;
 pub mod files;
 pub mod identifiers;

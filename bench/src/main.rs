@@ -6,11 +6,13 @@ use frazil_bench::exit::Exit;
 use frazil_bench::measure_error::MeasureError;
 use frazil_bench::probe::huge_pages::restart_with_huge_pages;
 use frazil_bench::{
-    checkpoint, compare, interrupt, limits, open_loop, ratios, recovery, state_bench, throughput,
+    checkpoint, compare, doctor, interrupt, limits, open_loop, ratios, recovery, state_bench,
+    throughput,
 };
 use std::env;
 use std::fmt::Display;
 use std::io;
+use std::panic::catch_unwind;
 use std::time::Instant;
 
 fn main() -> Exit {
@@ -19,7 +21,8 @@ fn main() -> Exit {
         eprintln!("Ctrl-C will leave files behind: {error}");
     }
     match cli::parse(env::args_os()) {
-        Ok(command) => run(command, started, started_ns),
+        // What happened was printed when it did.
+        Ok(command) => catch_unwind(|| run(command, started, started_ns)).unwrap_or(Exit::Failed),
         Err(error) => {
             // Where it cannot be printed, the exit status still tells.
             drop(error.print());
@@ -32,6 +35,7 @@ fn run(command: Command, started: Instant, started_ns: u64) -> Exit {
     let mut out = io::stdout();
     match command {
         Command::Demo(arguments) => ended(demo::run::run(&arguments, &mut out), DemoError::exit),
+        Command::Doctor(arguments) => ended(doctor::run(&arguments, &mut out), MeasureError::exit),
         Command::Limits(arguments) => measured(limits::run(&arguments, &mut out)),
         Command::Latency(arguments) => measured(open_loop::latency(&arguments, &mut out)),
         Command::Overhead(arguments) => measured(open_loop::overhead(&arguments, &mut out)),

@@ -134,6 +134,8 @@ impl MeasureError {
             | Self::NoRatios { .. } => Exit::BadConfiguration,
             Self::NotRecovered | Self::WrongRecord { .. } => Exit::Corrupt,
             Self::Memory { .. } => Exit::UnfitEnvironment,
+            Self::Job(error) => error.into(),
+            Self::Disk(error) => error.into(),
             _ => Exit::Failed,
         }
     }

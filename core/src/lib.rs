@@ -49,7 +49,7 @@ pub use flow::{
     Timers, ValueState,
 };
 pub use frazil_io::IoError;
-pub use frazil_io::runtime::{Driver, DriverChoice, DriverDecision};
+pub use frazil_io::runtime::{Driver, DriverChoice, DriverDecision, choose_driver};
 pub use frazil_io::storage;
 pub use frazil_state as state;
 pub use frazil_state::{Expiry, ExpiryPolicy, Key, StagingSize, StateError, Value};
