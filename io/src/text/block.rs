@@ -56,9 +56,18 @@ impl Block {
     pub(super) fn put_bytes(&mut self, bytes: Vec<u8>) {
         debug_assert_eq!(self.pieces.last().map_or(0, |piece| piece.end), bytes.len());
         match String::from_utf8(bytes) {
-            Ok(text) => self.text = text,
-            Err(invalid) => self.replace_invalid(&invalid.into_bytes()),
+            Ok(text) if self.is_cut_between_characters(&text) => self.text = text,
+            Ok(text) => self.replace_invalid(text.as_bytes()),
+            Err(invalid) => self.replace_invalid(invalid.as_bytes()),
         }
+    }
+
+    /// False where one file ends in the middle of a character and the next one's first bytes happen
+    /// to complete it.
+    fn is_cut_between_characters(&self, text: &str) -> bool {
+        self.pieces
+            .iter()
+            .all(|piece| text.is_char_boundary(piece.end))
     }
 
     /// Text of another length than its bytes: only the pieces that need it, with their line ends.

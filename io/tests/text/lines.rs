@@ -17,6 +17,16 @@ fn whole(input: &TextInput) -> TextRange {
     }
 }
 
+#[test]
+fn a_character_is_not_put_together_from_two_files() {
+    let contents = [b"\xc3".to_vec(), b"\xa9a".to_vec()];
+    let folder = tempfile::tempdir().unwrap();
+    let input = TextInput::list(write_files(&folder, &contents)).unwrap();
+    let found = lines(&input, whole(&input), 1, None);
+    assert_eq!(found, reference(&contents));
+    assert_eq!(found, ["\u{fffd}", "\u{fffd}a"]);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
