@@ -134,6 +134,12 @@ impl Arena {
         self.pages.prefetch(id.index(), offset);
     }
 
+    /// Hints the CPU to load what a write to the page will look at beside the page.
+    #[inline]
+    pub(crate) fn prefetch_meta(&self, id: PageId) {
+        self.metas.prefetch(id.index(), 0);
+    }
+
     /// Marks the lines and hands out `length` bytes at `offset`.
     #[inline]
     pub(crate) fn bytes_mut(&mut self, id: PageId, offset: usize, length: usize) -> &mut [u8] {

@@ -9,13 +9,20 @@
 //! former to the latter, so merging finds every line whatever the order of events was.
 #![deny(clippy::wildcard_enum_match_arm)]
 
-use crate::arena::Arena;
-use crate::page::{PAGE_BYTES, PageId};
+use crate::arena::{Arena, DirtyList};
+use crate::page::{LINE_BYTES, PAGE_BYTES, PageId};
 use crate::staging::ChunkUse;
 
 /// Masks with at least this many of 64 lines set are staged as the whole page: one copy instead of
 /// many runs.
 const WHOLE_PAGE_LINES_MIN: u32 = 56;
+
+/// How many pages before its turn a frozen page's masks are asked for, and then its lines: frozen
+/// pages lie where records happened to be, so every look at one would wait for memory.
+const MASKS_AHEAD: usize = 24;
+const LINES_AHEAD: usize = 6;
+/// Lines asked for in a page; hardware finds the rest of a long run by itself.
+const LINES_AHEAD_MAX: usize = 16;
 
 /// Where the snapshot of the frozen epoch stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +85,7 @@ impl Arena {
         let mut copied_bytes = 0;
         let mut status = CaptureStatus::More;
         while cursor < end && copied_bytes < max_bytes {
+            self.prefetch_frozen(&self.dirty[frozen], cursor);
             let id = PageId(self.dirty[frozen].ids[cursor]);
             let mask = self.metas[id.index()].masks[frozen];
             if mask != 0 {
@@ -85,7 +93,7 @@ impl Arena {
                     status = CaptureStatus::NeedsChunk;
                     break;
                 }
-                copied_bytes += mask.count_ones() as usize * crate::page::LINE_BYTES;
+                copied_bytes += mask.count_ones() as usize * LINE_BYTES;
             }
             // A page that was captured on its first write costs a look, so that empty walks are
             // bounded too.
@@ -99,6 +107,25 @@ impl Arena {
             status = CaptureStatus::Done;
         }
         status
+    }
+
+    /// Asks for the memory that the walk will look at some pages after `cursor`.
+    #[inline]
+    fn prefetch_frozen(&self, list: &DirtyList, cursor: usize) {
+        let id_at = |ahead: usize| {
+            let index = cursor + ahead;
+            (index < list.count).then(|| PageId(list.ids[index]))
+        };
+        if let Some(id) = id_at(MASKS_AHEAD) {
+            self.prefetch_meta(id);
+        }
+        if let Some(id) = id_at(LINES_AHEAD) {
+            let mut mask = self.metas[id.index()].masks[self.live ^ 1];
+            for _ in 0..LINES_AHEAD_MAX.min(mask.count_ones() as usize) {
+                self.prefetch(id, mask.trailing_zeros() as usize * LINE_BYTES);
+                mask &= mask - 1;
+            }
+        }
     }
 
     /// Saves frozen lines of a page before those of `mask` are written. Bounded by one page copy.

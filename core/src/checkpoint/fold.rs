@@ -17,8 +17,8 @@ use super::names;
 use super::restore::{VerifiedImage, read_segment};
 use crate::error::Error;
 
-/// Pages that are appended to the image together: 1 MiB.
-const APPEND_PAGES: usize = 256;
+/// Pages that are read from the base, merged and appended to the image together: 1 MiB.
+const BLOCK_PAGES: u32 = 256;
 
 /// What to fold: all shards at one epoch.
 pub(crate) struct FoldJob {
@@ -118,24 +118,24 @@ impl FoldJob {
         let name = names::image(self.epoch, address.shard);
         let mut file = self.destination.create(&name, address.length_bytes())?;
         let mut image = ImageWriter::new(address);
-        let mut block = Vec::with_capacity(APPEND_PAGES * PAGE_BYTES);
-        for page_id in 0..address.page_count {
-            let mut page = [0; PAGE_BYTES];
+        let mut block = Vec::with_capacity(BLOCK_PAGES as usize * PAGE_BYTES);
+        for first in (0..address.page_count).step_by(BLOCK_PAGES as usize) {
+            let page_count = BLOCK_PAGES.min(address.page_count - first);
+            block.clear();
+            block.resize(page_count as usize * PAGE_BYTES, 0);
             if let Some(base) = base {
-                base.read_page(page_id, &mut page)?;
+                let based = base.page_count().saturating_sub(first).min(page_count);
+                base.read_pages(first, &mut block[..based as usize * PAGE_BYTES])?;
             }
-            plan.merge_page::<Error>(page_id, &mut page, &mut |segment, offset, lines| {
-                Ok(readers[segment as usize].read_exact_at(lines, offset)?)
-            })?;
-            image.push_page(&page);
-            block.extend_from_slice(&page);
-            if block.len() == APPEND_PAGES * PAGE_BYTES {
-                self.budget.append_fold(&mut *file, &block)?;
-                block.clear();
+            for (page_id, page) in (first..).zip(block.as_chunks_mut::<PAGE_BYTES>().0) {
+                plan.merge_page::<Error>(page_id, page, &mut |segment, offset, lines| {
+                    Ok(readers[segment as usize].read_exact_at(lines, offset)?)
+                })?;
+                image.push_page(page);
             }
+            self.budget.append_fold(&mut *file, &block)?;
         }
-        block.extend_from_slice(&image.finish());
-        self.budget.append_fold(&mut *file, &block)?;
+        self.budget.append_fold(&mut *file, &image.finish())?;
         Ok(file.sync()?)
     }
 }

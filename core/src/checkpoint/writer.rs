@@ -123,10 +123,11 @@ impl Writer {
             self.retry_rows()?;
             self.complete()?;
             self.retry_commit()?;
-            let pause = if worked || self.assembly.is_some() {
-                POLL_BUSY
-            } else {
-                POLL_IDLE
+            let pause = match (worked, &self.assembly) {
+                // A shard may wait for the buffers that the next look gives back.
+                (true, _) => Duration::ZERO,
+                (false, Some(_)) => POLL_BUSY,
+                (false, None) => POLL_IDLE,
             };
             match self.parts.commands.recv_timeout(pause) {
                 Ok(command) => self.obey(command),

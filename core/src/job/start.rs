@@ -6,7 +6,9 @@ use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-use frazil_io::runtime::{DriverDecision, choose_driver, spawn_helper};
+use frazil_io::runtime::{
+    Bell, DriverDecision, choose_driver, spawn_helper, work_in_the_background,
+};
 use frazil_io::storage::{Storage, StorageLock};
 use frazil_state::format::{Manifest, SourceEntry, archive_layout};
 use frazil_state::{HASH_ID, HASH_SEED, PopulateJob, StoreConfig};
@@ -41,7 +43,7 @@ where
 {
     let mut prepared = prepare(&job, &build)?;
     let (common, inboxes) = Common::new(job.cpus.len(), job.clock());
-    let (links, shard_links) = links(&job);
+    let (links, shard_links) = links(&job, &common.bells);
     let storage = prepared.storage.clone();
     let seeds = seeds(
         &job,
@@ -217,12 +219,13 @@ fn store_configs(job: &Job) -> Vec<StoreConfig> {
     (0..shard_count).map(config).collect()
 }
 
-fn links(job: &Job) -> (Vec<WriterLink>, Vec<ShardLink>) {
+fn links(job: &Job, bells: &[Bell]) -> (Vec<WriterLink>, Vec<ShardLink>) {
     let size = LinkSize {
         chunk_count: job.tuning.staging.chunk_count,
         row_buffer_count: job.tuning.row_buffers,
     };
-    job.cpus.iter().map(|_| WriterLink::pair(size)).unzip()
+    let pair = |bell: &Bell| WriterLink::pair(size, bell.clone());
+    bells.iter().map(pair).unzip()
 }
 
 /// What is the same in every manifest of the job.
@@ -301,6 +304,7 @@ impl Helpers {
         Ok(Self {
             writer: spawn_helper("frazil-writer", &job.cpus, move || writer.run())?,
             folder: spawn_helper("frazil-folder", &job.cpus, move || {
+                work_in_the_background();
                 fold(&fold_inbox, &fold_commands);
             })?,
             restorer,

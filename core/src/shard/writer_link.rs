@@ -8,6 +8,7 @@
 //! `messages in the ring <= chunk_count + row_buffer_count + SIGNALS_MAX`, so a push never finds it
 //! full.
 
+use frazil_io::runtime::Bell;
 use frazil_state::format::Chunk;
 use rtrb::{Consumer, Producer, RingBuffer};
 
@@ -79,11 +80,13 @@ pub(crate) struct WriterLink {
 pub(crate) struct ShardLink {
     pub(crate) from_shard: Consumer<ToWriter>,
     to_shard: Producer<FromWriter>,
+    /// A shard that waits for room may have gone to sleep over it.
+    bell: Bell,
 }
 
 impl WriterLink {
-    /// Both ends of one shard's rings.
-    pub(crate) fn pair(size: LinkSize) -> (Self, ShardLink) {
+    /// Both ends of one shard's rings; `bell` is the shard's.
+    pub(crate) fn pair(size: LinkSize, bell: Bell) -> (Self, ShardLink) {
         let buffers = size.chunk_count + size.row_buffer_count;
         let (to_writer, from_shard) = RingBuffer::new(buffers + SIGNALS_MAX);
         let (to_shard, from_writer) = RingBuffer::new(buffers);
@@ -100,6 +103,7 @@ impl WriterLink {
             ShardLink {
                 from_shard,
                 to_shard,
+                bell,
             },
         )
     }
@@ -150,5 +154,6 @@ impl ShardLink {
             pushed.is_ok() || self.to_shard.is_abandoned(),
             "the ring to the shard has a slot for every buffer"
         );
+        self.bell.ring();
     }
 }

@@ -6,6 +6,7 @@
 
 use std::thread::{self, JoinHandle};
 
+use rustix::process::nice;
 use rustix::thread::{CpuSet, sched_setaffinity};
 
 use super::placement::{CpuId, available_cpus};
@@ -46,6 +47,17 @@ pub fn spawn_helper<T: Send + 'static>(
     })
 }
 
+/// Makes the calling thread give way to other helpers: for work that nobody waits for.
+///
+/// It keeps a quarter of a CPU that it shares with a thread that never sleeps, so what it does gets
+/// done on a machine where shards spin on all CPUs.
+pub fn work_in_the_background() {
+    const NICENESS: i32 = 5;
+    if let Err(error) = nice(NICENESS) {
+        tracing::debug!(%error, "work in the background competes with other helpers");
+    }
+}
+
 /// The available CPUs without `pinned`; `None` where nothing is left.
 fn others_than(pinned: &[CpuId]) -> Option<CpuSet> {
     let mut others = CpuSet::new();
@@ -72,6 +84,18 @@ mod tests {
         let index = pinned[0].index();
         let is_on_a_loops_cpu = index.is_some_and(|index| own.is_set(index));
         assert_eq!(is_on_a_loops_cpu, index.is_some() && all.len() == 1);
+    }
+
+    #[test]
+    fn work_in_the_background_lowers_the_priority_of_its_thread_alone() {
+        use rustix::process::getpriority_process;
+        let own = spawn_helper("helper", &[], || {
+            work_in_the_background();
+            getpriority_process(None)
+        });
+        let lowered = own.unwrap().join().unwrap().unwrap();
+        let before = getpriority_process(None).unwrap();
+        assert_eq!(lowered, (before + 5).min(19));
     }
 
     #[test]

@@ -32,7 +32,7 @@ mod turn;
 
 pub use bell::Bell;
 pub use heartbeat::Heartbeat;
-pub use helper::spawn_helper;
+pub use helper::{spawn_helper, work_in_the_background};
 pub use pinned::{LoopSpec, PanicMessage, PinnedThread, spawn_pinned};
 pub use placement::{CpuId, available_cpus};
 pub use preflight::{Driver, DriverChoice, DriverDecision, choose_driver};

@@ -212,7 +212,9 @@ impl FoldPlan {
             .entries
             .partition_point(|entry| entry.page_id() < page_id);
         let rest = &self.entries[begin..];
-        &rest[..rest.partition_point(|entry| entry.page_id() == page_id)]
+        // A page has few entries: stepping through them beats a second search of the whole chain.
+        let next = rest.iter().position(|entry| entry.page_id() != page_id);
+        &rest[..next.unwrap_or(rest.len())]
     }
 
     fn check_lines(&self, entry: &Entry, lines: &[u8]) -> Result<(), FormatError> {

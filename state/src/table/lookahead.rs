@@ -176,6 +176,7 @@ impl HashTable {
             let tags = self.bucket_of(arena, geometry, bucket);
             if let Some(slot) = tags.likely_slot(hash) {
                 arena.prefetch(bucket, tags.record_at(slot));
+                arena.prefetch_meta(bucket);
                 place.slot = u32::try_from(slot).unwrap_or(NO_SLOT);
             }
         }

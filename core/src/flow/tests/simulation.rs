@@ -109,7 +109,7 @@ impl Simulation {
             row_buffer_count: layout.buffer_count,
         };
         let shard = |((shard, rings), mut store)| {
-            let (rows, writer) = WriterLink::pair(link_size);
+            let (rows, writer) = WriterLink::pair(link_size, Bell::new());
             let context = BuildContext {
                 shard,
                 shard_count: layout.shard_count,
