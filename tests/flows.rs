@@ -11,7 +11,9 @@ use frazil::{
     StagingSize, Tuning, push,
 };
 use frazil_io::storage::MemoryStorage;
-use frazil_tests::{Step, TwoExchanges, committed_rows, input_file, run_through, text};
+use frazil_tests::{
+    JoinedWords, Step, TwoExchanges, committed_rows, input_file, run_through, text,
+};
 use proptest::prelude::*;
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -57,6 +59,35 @@ proptest! {
         };
         let reference = run.reference_rows(&text);
         let start = |storage| TwoExchanges { storage, ..run.clone() }.start();
+        let disk = run_through(start, &steps);
+        prop_assert_eq!(committed_rows(&disk), reference);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn joined_and_branched_streams_give_the_plain_result(
+        steps in steps(),
+        // Of the starts in turn.
+        shards in prop::collection::vec(1..5_usize, 1..4),
+        ring_messages in 1..4_usize,
+    ) {
+        let texts = [text(3_000, 400), text(9_000, 500)];
+        let inputs = texts.each_ref().map(|text| input_file(text));
+        let run = JoinedWords {
+            inputs: inputs.each_ref().map(|(_folder, input)| input.clone()),
+            rounds: 8,
+            shards: 1,
+            tuning: tuning(4, ring_messages),
+        };
+        let reference = run.reference_rows(texts.each_ref().map(String::as_str));
+        let mut starts = shards.iter().cycle();
+        let start = |storage| {
+            let shards = *starts.next().expect("an endless cycle");
+            JoinedWords { shards, ..run.clone() }.start(storage)
+        };
         let disk = run_through(start, &steps);
         prop_assert_eq!(committed_rows(&disk), reference);
     }

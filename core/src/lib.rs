@@ -43,10 +43,10 @@ pub use checkpoint::{
 };
 pub use error::Error;
 pub use flow::{
-    AggregatedStream, AggregatingState, ExpiringState, Flow, FlowError, Keyed, KeyedStream,
-    ListProcess, ListState, MapState, Out, PendingTimers, Plain, Process, ProcessContext,
-    ProcessResult, ProcessedStream, Record, RecordBatch, ReducingState, SideOutput, States, Stream,
-    Timers, ValueState,
+    AggregatedStream, AggregatingState, BroadcastStream, ExpiringState, Flow, FlowError, Keyed,
+    KeyedStream, ListProcess, ListState, MapState, Out, PendingTimers, Plain, Process,
+    ProcessContext, ProcessResult, ProcessedStream, Record, RecordBatch, ReducingState, SideOutput,
+    States, Stream, Timers, ValueState,
 };
 pub use frazil_io::IoError;
 pub use frazil_io::runtime::{Driver, DriverChoice, DriverDecision, choose_driver};

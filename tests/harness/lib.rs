@@ -3,6 +3,7 @@
 
 mod committed;
 mod gated;
+mod joined_words;
 mod keyed_states;
 mod manifests;
 mod mortal_storage;
@@ -15,6 +16,7 @@ mod word_count;
 
 pub use committed::{assert_nothing_early, committed_rows};
 pub use gated::{Gate, GatedText};
+pub use joined_words::JoinedWords;
 pub use keyed_states::KeyedStates;
 pub use manifests::manifests;
 pub use mortal_storage::MortalStorage;

@@ -27,7 +27,7 @@ pub enum Step {
 /// If the job cannot start, or ends badly.
 #[must_use]
 pub fn run_through(
-    start: impl Fn(Arc<dyn Storage>) -> Result<JobHandle, Error>,
+    mut start: impl FnMut(Arc<dyn Storage>) -> Result<JobHandle, Error>,
     steps: &[Step],
 ) -> MemoryStorage {
     let verified = |disk: &MemoryStorage| Arc::new(VerifiedStorage::new(disk));

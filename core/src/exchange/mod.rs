@@ -27,11 +27,13 @@
 //! since no barrier is injected before the last one's checkpoint is over, that is at most one of
 //! each beside the batches.
 
+mod input_state;
 mod message;
 mod receiver;
 mod rings;
 mod sender;
 
+pub(crate) use input_state::InputState;
 pub(crate) use receiver::{Received, Receiver};
 pub(crate) use rings::{MeshFactory, ShardRings, connect_all};
 pub(crate) use sender::Sender;

@@ -1,14 +1,11 @@
-//! The receiving half of an exchange on one shard: one input for each sending shard, and their
-//! alignment.
-//!
-//! Each input is open, held at a barrier, or ended. `open -> held(n)` when barrier n arrives,
-//! `held(n) -> open` by `release`, `open -> ended` when the end arrives. No two inputs are held at
-//! different barriers, because the next barrier is injected only after this one's checkpoint.
+//! The receiving half of exchanges on one shard: one input for each sending shard, and their
+//! alignment. Several exchanges that end in one stage are nothing but more inputs.
 
 use std::sync::atomic::{Ordering, fence};
 
 use frazil_io::runtime::Bell;
 
+use super::input_state::InputState;
 use super::message::{ExchangeBatch, Message};
 use super::rings::Inlet;
 use crate::flow::Record;
@@ -33,16 +30,10 @@ struct Input<R: Record + ?Sized> {
     state: InputState,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum InputState {
-    Open,
-    Held(u64),
-    Ended,
-}
-
 impl<R: Record + ?Sized> Receiver<R> {
-    pub(crate) fn new(inlets: Vec<Inlet<R>>, bells: Vec<Option<Bell>>) -> Self {
-        let inputs = inlets.into_iter().zip(bells).map(|(ring, bell)| Input {
+    /// Takes the inlets of one or more exchanges, each with the bell of its sending shard.
+    pub(crate) fn new(inlets: impl Iterator<Item = (Inlet<R>, Option<Bell>)>) -> Self {
+        let inputs = inlets.map(|(ring, bell)| Input {
             ring,
             bell,
             state: InputState::Open,
@@ -75,38 +66,17 @@ impl<R: Record + ?Sized> Receiver<R> {
         input.ring_if_first_spent();
     }
 
-    /// The barrier that every input delivered, those that ended not counted; none if all ended.
-    pub(crate) fn barrier(&self) -> Option<u64> {
-        let mut barrier = None;
-        for input in &self.inputs {
-            match input.state {
-                InputState::Open => return None,
-                InputState::Ended => {}
-                InputState::Held(epoch) => {
-                    assert!(
-                        barrier.is_none_or(|other| other == epoch),
-                        "two barriers in flight: epoch={epoch} other={barrier:?}"
-                    );
-                    barrier = Some(epoch);
-                }
-            }
-        }
-        barrier
-    }
-
-    pub(crate) fn has_ended(&self) -> bool {
-        self.inputs
-            .iter()
-            .all(|input| input.state == InputState::Ended)
+    /// What all inputs say together.
+    pub(crate) fn state(&self) -> InputState {
+        let states = self.inputs.iter().map(|input| input.state);
+        states.fold(InputState::Ended, InputState::and)
     }
 
     /// Opens the inputs that were held.
     pub(crate) fn release(&mut self) {
-        for input in &mut self.inputs {
-            if let InputState::Held(_) = input.state {
-                input.state = InputState::Open;
-            }
-        }
+        self.inputs
+            .iter_mut()
+            .for_each(|input| input.state.release());
     }
 }
 

@@ -58,16 +58,33 @@ impl<R: Record + ?Sized> Sender<R> {
         }
     }
 
-    /// Takes one record, which entered the flow at `stamp_ns`.
+    /// Takes one record, which entered the flow at `stamp_ns`, for the shard that owns its key.
     #[inline]
     pub(crate) fn push(&mut self, hash: KeyHash, record: R::Ref<'_>, stamp_ns: u64) {
         let shard = self.key_groups.shard_of(hash, self.targets.len());
+        self.push_to(shard, hash, record, stamp_ns);
+    }
+
+    /// Takes one record for a shard.
+    #[inline]
+    pub(crate) fn push_to(
+        &mut self,
+        shard: usize,
+        hash: KeyHash,
+        record: R::Ref<'_>,
+        stamp_ns: u64,
+    ) {
         let target = &mut self.targets[shard];
         target.open.push(hash, record, stamp_ns);
         if target.open.is_full(target.ring.plan) {
             target.close();
             target.hand_over();
         }
+    }
+
+    /// How many shards it sends to.
+    pub(crate) fn target_count(&self) -> usize {
+        self.targets.len()
     }
 
     #[inline]

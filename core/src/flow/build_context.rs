@@ -76,13 +76,18 @@ impl BuildContext<'_> {
         Ok(Sender::new(outlets, self.bells(), self.key_groups))
     }
 
+    /// One receiver for all these exchanges.
     pub(super) fn take_receiver<R: Record + ?Sized>(
         &mut self,
-        exchange: usize,
+        exchanges: &[usize],
     ) -> Result<Receiver<R>, FlowError> {
-        let inlets = self.rings.take_inlets::<R>(exchange);
-        let inlets = inlets.ok_or_else(|| self.record_differs::<R>(exchange))?;
-        Ok(Receiver::new(inlets, self.bells()))
+        let mut inputs = Vec::with_capacity(exchanges.len() * self.shard_count);
+        for exchange in exchanges {
+            let inlets = self.rings.take_inlets::<R>(*exchange);
+            let inlets = inlets.ok_or_else(|| self.record_differs::<R>(*exchange))?;
+            inputs.extend(inlets.into_iter().zip(self.bells()));
+        }
+        Ok(Receiver::new(inputs.into_iter()))
     }
 
     pub(super) fn take_splits(&mut self, operator: u32) -> Vec<AssignedSplit> {

@@ -8,6 +8,7 @@ use frazil_state::KeyHash;
 
 use super::build_context::BuildContext;
 use super::error::FlowError;
+use super::local_head::LocalInput;
 use super::record::Record;
 use super::stage::Stage;
 use crate::shard::Context;
@@ -23,6 +24,15 @@ pub(crate) trait Chain: 'static {
         next: N,
         context: &mut BuildContext<'_>,
     ) -> Result<Box<dyn Stage>, FlowError>;
+
+    /// The local edges that the chain is made of, if it is nothing else: the stage that follows can
+    /// take them for its own.
+    fn into_inputs(self) -> Result<Vec<LocalInput<Self::Out>>, Self>
+    where
+        Self: Sized,
+    {
+        Err(self)
+    }
 }
 
 /// What takes records of type `R`: the back part of a stage, to its tail.
@@ -43,6 +53,31 @@ pub(crate) trait Operator<R: Record + ?Sized>: 'static {
     /// No record follows: the tail puts the end behind everything it took, whether it has room or
     /// not.
     fn end(&mut self, cx: &mut Context<'_>);
+}
+
+/// A tail whose type the stage in front of it does not know.
+impl<R: Record + ?Sized> Operator<R> for Box<dyn Operator<R>> {
+    #[inline]
+    fn record(&mut self, record: R::Ref<'_>, cx: &mut Context<'_>) {
+        (**self).record(record, cx);
+    }
+
+    #[inline]
+    fn has_room(&self, cx: &Context<'_>) -> bool {
+        (**self).has_room(cx)
+    }
+
+    fn publish(&mut self, cx: &mut Context<'_>) -> bool {
+        (**self).publish(cx)
+    }
+
+    fn barrier(&mut self, epoch: u64, cx: &mut Context<'_>) {
+        (**self).barrier(epoch, cx);
+    }
+
+    fn end(&mut self, cx: &mut Context<'_>) {
+        (**self).end(cx);
+    }
 }
 
 /// The operator behind an exchange: it alone touches keyed state.

@@ -12,11 +12,12 @@ use frazil_state::TypeIdentity;
 
 use super::build_context::BuildContext;
 use super::error::FlowError;
+use super::open_end::OpenEnd;
 use super::plan::{FlowPlan, PlannedSink, PlannedSource, PlannedTable, SinkPlanner, SourcePlanner};
 use super::record::Record;
 use super::source_stage::SourceHead;
 use super::stage::Stage;
-use super::stream::{OpenEnd, Stream};
+use super::stream::Stream;
 use crate::exchange::{MeshFactory, connect_all};
 use crate::sink::Sink;
 use crate::source::Source;

@@ -5,7 +5,7 @@ use frazil_state::{KeyHash, RUN_KEYS_MAX};
 use super::chain::{KeyedOperator, Operator};
 use super::record::{Record, RecordBatch};
 use super::stage::{Progress, SplitPosition, Stage};
-use crate::exchange::{Received, Receiver};
+use crate::exchange::{InputState, Received, Receiver};
 use crate::shard::Context;
 
 /// Records that one slice takes at most, and timers that it fires, give or take one run.
@@ -177,13 +177,14 @@ impl<R: Record + ?Sized, O: KeyedOperator<R>, N: Operator<O::Out>> KeyedStage<R,
             self.in_hand = Some(InHand { received, next: 0 });
             return Some(0);
         }
-        if self.receiver.has_ended() {
-            self.phase = Phase::Finals;
-            return Some(0);
+        match self.receiver.state() {
+            InputState::Open => return None,
+            InputState::Ended => self.phase = Phase::Finals,
+            InputState::Held(epoch) => {
+                self.next.barrier(epoch, cx);
+                self.barrier = Some(epoch);
+            }
         }
-        let epoch = self.receiver.barrier()?;
-        self.next.barrier(epoch, cx);
-        self.barrier = Some(epoch);
         Some(0)
     }
 }

@@ -6,7 +6,8 @@ use std::rc::Rc;
 use frazil_state::{Key, TypeIdentity, Value};
 
 use super::local_edge::LocalEdge;
-use super::local_stage::LocalHead;
+use super::local_head::LocalHead;
+use super::open_end::OpenEnd;
 use super::operators::{
     AggregateHead, AtEnd, EachUpdate, KeyOf, KeyedInput, Never, ProcessHead, When,
 };
@@ -15,7 +16,7 @@ use super::process::{
     Each, OnTimer, Process, ProcessContext, ProcessResult, SideOutput, States, TimerCall,
 };
 use super::record::{Keyed, Plain, Record};
-use super::stream::{OpenEnd, Stream};
+use super::stream::Stream;
 
 /// Records of type `R`, each on the shard that owns its key of type `K`.
 ///
@@ -74,10 +75,10 @@ pub type ProcessedStream<'f, R, K, X, P> =
     Stream<'f, <P as Process<R, K>>::Out, ProcessHead<R, K, X, P>>;
 
 impl<'f, R: ?Sized, K: ?Sized, X> KeyedStream<'f, R, K, X> {
-    pub(super) fn new(exchange: usize, key: Rc<X>, end: OpenEnd<'f>) -> Self {
+    pub(super) fn new(exchanges: Vec<usize>, key: Rc<X>, end: OpenEnd<'f>) -> Self {
         Self {
             input: KeyedInput {
-                exchange,
+                exchanges,
                 key,
                 outlets: Vec::new(),
             },
@@ -127,8 +128,8 @@ impl<'f, R: ?Sized, K: ?Sized, X> KeyedStream<'f, R, K, X> {
         let edge = LocalEdge::shared();
         self.input.outlets.push(edge.clone());
         let end = OpenEnd::new(self.end.flow(), "side_output");
-        let stream = Stream::new(LocalHead::new(Rc::clone(&edge)), end);
-        (SideOutput::new(edge, self.input.exchange), stream)
+        let stream = Stream::new(LocalHead::branch(Rc::clone(&edge)), end);
+        (SideOutput::new(edge, self.input.id()), stream)
     }
 }
 

@@ -7,15 +7,19 @@ mod flow_builder;
 mod keyed_stage;
 mod keyed_stream;
 mod local_edge;
-mod local_stage;
+mod local_head;
+mod open_end;
 mod operators;
 mod out;
+mod plain_stage;
 mod plan;
 mod process;
 mod record;
+mod shapes;
 mod sink_tail;
 mod source_stage;
 mod stage;
+mod stage_input;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -29,6 +33,7 @@ pub use process::{
     ProcessContext, ProcessResult, ReducingState, SideOutput, States, Timers, ValueState,
 };
 pub use record::{Keyed, Plain, Record, RecordBatch};
+pub use shapes::BroadcastStream;
 pub use stream::Stream;
 
 pub(crate) use build_context::{AssignedSplit, BuildContext};

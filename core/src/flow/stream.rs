@@ -7,11 +7,10 @@ use frazil_state::{Key, ListRedistribution, OperatorList, Value};
 
 use super::chain::Chain;
 use super::error::FlowError;
-use super::flow_builder::Flow;
 use super::keyed_stream::KeyedStream;
+use super::open_end::OpenEnd;
 use super::operators::{
-    BorrowedKey, ComputedKey, ExchangeTail, Filter, FlatMap, Inspect, KeyOf, ListProcessed, Map,
-    PairKey,
+    BorrowedKey, ComputedKey, Filter, FlatMap, Inspect, ListProcessed, Map, PairKey,
 };
 use super::out::Out;
 use super::process::ListProcess;
@@ -21,9 +20,9 @@ use crate::sink::Sink;
 
 /// Records of type `R` on their way through a flow; every method adds one operator.
 ///
-/// A stream begins with [`Flow::source`] or an aggregation and has to end with [`Stream::sink`]
-/// (or, for a stream to be aggregated, with `key_by`): one that is dropped is an error when the job
-/// starts. `C` is how the records are made; it is inferred and never written down.
+/// A stream begins with [`Flow::source`](crate::Flow::source) or an aggregation and has to end with
+/// [`Stream::sink`] (or, for a stream to be aggregated, with `key_by`): one that is dropped is an
+/// error when the job starts. `C` is how the records are made; it is inferred and never written down.
 ///
 /// The operators between two exchanges run as one piece of code on one shard. Closures run on the
 /// shard's thread, must not block, and are called again for the same records after a recovery.
@@ -45,8 +44,8 @@ use crate::sink::Sink;
 /// ```
 #[must_use = "a stream has to end with sink()"]
 pub struct Stream<'f, R: ?Sized, C> {
-    chain: C,
-    end: OpenEnd<'f>,
+    pub(super) chain: C,
+    pub(super) end: OpenEnd<'f>,
     records: PhantomData<fn(&R)>,
 }
 
@@ -188,7 +187,7 @@ impl<'f, R: Record + ?Sized, C: Chain<Out = R>> Stream<'f, R, C> {
         K: Key,
         F: for<'a> Fn(R::Ref<'a>) -> K + 'static,
     {
-        self.exchange("key_by_value", ComputedKey::new(key))
+        self.exchange_by("key_by_value", ComputedKey::new(key))
     }
 
     /// Ends the stream in `sink`.
@@ -198,8 +197,8 @@ impl<'f, R: Record + ?Sized, C: Chain<Out = R>> Stream<'f, R, C> {
         let Self { chain, end, .. } = self;
         let mut end = end.extend("sink");
         let sink = Rc::new(sink);
-        let number = end.flow.add_sink(Rc::clone(&sink), end.operator);
-        end.flow.add_stage(end.take_stage_name(), move |context| {
+        let number = end.flow().add_sink(Rc::clone(&sink), end.operator());
+        end.complete_stage(move |context| {
             let name = sink.name();
             match sink.writer() {
                 Ok(writer) => {
@@ -210,24 +209,6 @@ impl<'f, R: Record + ?Sized, C: Chain<Out = R>> Stream<'f, R, C> {
             }
         });
         end.close();
-    }
-
-    /// Completes this stage with an exchange; the stream goes on behind it.
-    fn exchange<K, X>(self, verb: &'static str, key: X) -> KeyedStream<'f, R, K, X>
-    where
-        K: Key + ?Sized,
-        X: KeyOf<R, K>,
-    {
-        let Self { chain, end, .. } = self;
-        let mut end = end.extend(verb);
-        let exchange = end.flow.add_exchange::<R>();
-        let key = Rc::new(key);
-        let tail_key = Rc::clone(&key);
-        end.flow.add_stage(end.take_stage_name(), move |context| {
-            let sender = context.take_sender::<R>(exchange)?;
-            chain.build(ExchangeTail::<R, K, X>::new(sender, tail_key), context)
-        });
-        KeyedStream::new(exchange, key, end)
     }
 }
 
@@ -252,7 +233,7 @@ impl<'f, R: Plain + ?Sized, C: Chain<Out = R>> Stream<'f, R, C> {
         K: Key + ?Sized,
         F: for<'a> Fn(&'a R) -> &'a K + 'static,
     {
-        self.exchange("key_by", BorrowedKey(key))
+        self.exchange_by("key_by", BorrowedKey(key))
     }
 }
 
@@ -284,63 +265,6 @@ where
         K: Key + ?Sized,
         F: for<'a> Fn((&'a K0, &'a V)) -> &'a K + 'static,
     {
-        self.exchange("key_by", PairKey(key))
-    }
-}
-
-/// The open end of a stream: makes it an error to drop one.
-pub(super) struct OpenEnd<'f> {
-    flow: &'f Flow,
-    operator: u32,
-    /// The operators of the stage under construction.
-    stage_verbs: Vec<&'static str>,
-    is_closed: bool,
-}
-
-impl<'f> OpenEnd<'f> {
-    pub(super) fn new(flow: &'f Flow, verb: &'static str) -> Self {
-        Self {
-            flow,
-            operator: flow.add_operator(verb),
-            stage_verbs: vec![verb],
-            is_closed: false,
-        }
-    }
-
-    pub(super) fn flow(&self) -> &'f Flow {
-        self.flow
-    }
-
-    pub(super) fn operator(&self) -> u32 {
-        self.operator
-    }
-
-    /// Adds an operator, which is the end from now on.
-    pub(super) fn extend(mut self, verb: &'static str) -> Self {
-        self.operator = self.flow.add_operator(verb);
-        self.stage_verbs.push(verb);
-        self
-    }
-
-    /// The name of the stage that ends here; what follows belongs to the next one.
-    fn take_stage_name(&mut self) -> String {
-        let name = self.stage_verbs.join(" > ");
-        self.stage_verbs.clear();
-        name
-    }
-
-    fn close(mut self) {
-        self.is_closed = true;
-    }
-}
-
-impl Drop for OpenEnd<'_> {
-    fn drop(&mut self) {
-        if !self.is_closed {
-            self.flow.note_error(FlowError::Dangling {
-                operator: self.operator,
-                verb: self.flow.verb(self.operator),
-            });
-        }
+        self.exchange_by("key_by", PairKey(key))
     }
 }

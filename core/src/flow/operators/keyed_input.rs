@@ -11,16 +11,22 @@ use crate::flow::local_edge::LocalOutlet;
 use crate::flow::record::Record;
 use crate::flow::stage::Stage;
 
-/// An exchange, how its records give their keys, and where else the operator's output goes.
+/// Exchanges, how their records give their keys, and where else the operator's output goes.
 pub(in crate::flow) struct KeyedInput<X> {
-    pub(in crate::flow) exchange: usize,
+    /// One, or one for each stream of a union.
+    pub(in crate::flow) exchanges: Vec<usize>,
     pub(in crate::flow) key: Rc<X>,
     /// Side outputs of the operator.
     pub(in crate::flow) outlets: Vec<Rc<dyn LocalOutlet>>,
 }
 
 impl<X> KeyedInput<X> {
-    /// The stage that shows the exchange's records to `operator`.
+    /// Tells this input from all others of the flow.
+    pub(in crate::flow) fn id(&self) -> usize {
+        self.exchanges[0]
+    }
+
+    /// The stage that shows the exchanges' records to `operator`.
     pub(super) fn build<R, O, N>(
         self,
         operator: O,
@@ -32,7 +38,7 @@ impl<X> KeyedInput<X> {
         O: KeyedOperator<R>,
         N: Operator<O::Out>,
     {
-        let receiver = context.take_receiver::<R>(self.exchange)?;
+        let receiver = context.take_receiver::<R>(&self.exchanges)?;
         let is_finished = context.is_finished();
         let next = Branches::new(self.outlets, next);
         let stage = KeyedStage::new(context.stage, is_finished, receiver, operator, next);

@@ -12,6 +12,7 @@ mod keyed_input;
 mod list_process;
 mod map;
 mod process;
+mod redistribute;
 
 pub(super) use aggregate::AggregateHead;
 pub(super) use emission::{AtEnd, EachUpdate, Never, When};
@@ -24,3 +25,4 @@ pub(super) use keyed_input::KeyedInput;
 pub(super) use list_process::ListProcessed;
 pub(super) use map::Map;
 pub(super) use process::ProcessHead;
+pub(super) use redistribute::{Distribution, ExchangeHead, InTurn, RedistributeTail, ToAll};

@@ -58,7 +58,7 @@ where
         self.declared.open(context.store)?;
         let operator = ProcessOperator {
             key: Rc::clone(&self.input.key),
-            exchange: self.input.exchange,
+            exchange: self.input.id(),
             operator: self.operator,
             declared: self.declared,
             process: self.process,

@@ -14,7 +14,7 @@ pub struct ProcessContext<'a, K: ?Sized> {
     pub(in crate::flow) stamp_ns: u64,
     /// False while timers fire because the input has ended.
     pub(in crate::flow) may_set_timers: bool,
-    /// The exchange behind which the operator stands.
+    /// The (first) exchange behind which the operator stands.
     pub(in crate::flow) exchange: usize,
 }
 

@@ -13,7 +13,7 @@ use crate::flow::record::{Keyed, Plain, Record, VecBatch};
 /// All methods panic if the side output was made for another stream than the one in hand.
 pub struct SideOutput<U: Record + ?Sized> {
     edge: SharedEdge<U>,
-    /// The exchange of the stream that it was made for.
+    /// The (first) exchange of the stream that it was made for.
     exchange: usize,
 }
 

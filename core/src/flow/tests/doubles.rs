@@ -128,6 +128,13 @@ impl SinkWriter<str> for RowsWriter {
     }
 }
 
+impl SinkWriter<u64> for RowsWriter {
+    fn write(&mut self, record: &u64, rows: &mut Vec<u8>) -> Result<(), SinkError> {
+        rows.extend_from_slice(format!("{record}\n").as_bytes());
+        Ok(())
+    }
+}
+
 impl<K, V> SinkWriter<Keyed<K, V>> for RowsWriter
 where
     K: Key + Plain + Display + ?Sized,

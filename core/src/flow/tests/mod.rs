@@ -8,5 +8,6 @@ mod finals;
 mod list_state;
 mod plan;
 mod pressure;
+mod shapes;
 mod simulation;
 mod timers;

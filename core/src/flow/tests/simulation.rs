@@ -240,24 +240,40 @@ impl Simulation {
     pub(super) fn finish(&mut self) {
         let mut idle_rounds = 0;
         loop {
-            let shards = 0..self.shards.len();
-            let worked = shards.fold(false, |worked, shard| {
-                let turned = self.turn(shard);
-                let staged = self.stage_rows(shard);
-                worked | turned | staged
-            });
-            let in_flight = self
-                .shards
-                .iter()
-                .any(|shard| shard.frozen < self.requested);
-            let mut stages = self.shards.iter().flat_map(|shard| &shard.stages);
-            if !in_flight && stages.all(|stage| stage.is_finished()) {
+            let worked = self.round();
+            if !self.is_in_flight() && self.stages().all(|stage| stage.is_finished()) {
                 return;
             }
             idle_rounds = if worked { 0 } else { idle_rounds + 1 };
             let is_stuck = idle_rounds > IDLE_ROUNDS_MAX;
             assert!(!is_stuck, "deadlock: nobody can do anything");
         }
+    }
+
+    /// Turns all shards until round after round does nothing: for sources without an end.
+    ///
+    /// # Panics
+    /// If a checkpoint is in flight then.
+    pub(super) fn settle(&mut self) {
+        let mut idle_rounds = 0;
+        while idle_rounds <= IDLE_ROUNDS_MAX {
+            idle_rounds = if self.round() { 0 } else { idle_rounds + 1 };
+        }
+        assert!(!self.is_in_flight(), "deadlock: nobody can do anything");
+    }
+
+    /// A turn of every shard; true = somebody did something.
+    fn round(&mut self) -> bool {
+        (0..self.shards.len()).fold(false, |worked, shard| {
+            let turned = self.turn(shard);
+            let staged = self.stage_rows(shard);
+            worked | turned | staged
+        })
+    }
+
+    fn is_in_flight(&self) -> bool {
+        let mut shards = self.shards.iter();
+        shards.any(|shard| shard.frozen < self.requested)
     }
 
     /// The rows of a sink up to an epoch, sorted.

@@ -1,11 +1,10 @@
-//! The stage behind a local edge.
+//! The stage behind local edges, or behind an exchange without a key.
 
-use super::build_context::BuildContext;
-use super::chain::{Chain, Operator};
-use super::error::FlowError;
-use super::local_edge::{LocalBatch, LocalMessage, SharedEdge};
+use super::chain::Operator;
 use super::record::{Record, RecordBatch};
 use super::stage::{Progress, SplitPosition, Stage};
+use super::stage_input::StageInput;
+use crate::exchange::InputState;
 use crate::shard::Context;
 
 /// Records that one slice takes at most, give or take one run.
@@ -13,43 +12,13 @@ const SLICE_RECORDS: usize = 1024;
 /// Records between two looks at the tail's room.
 const RUN_RECORDS: usize = 64;
 
-/// The front of a chain that begins with a local edge.
-pub struct LocalHead<R: Record + ?Sized> {
-    edge: SharedEdge<R>,
-}
-
-impl<R: Record + ?Sized> LocalHead<R> {
-    pub(super) fn new(edge: SharedEdge<R>) -> Self {
-        Self { edge }
-    }
-}
-
-impl<R: Record + ?Sized> Chain for LocalHead<R> {
-    type Out = R;
-
-    fn build<N: Operator<R>>(
-        self,
-        next: N,
-        context: &mut BuildContext<'_>,
-    ) -> Result<Box<dyn Stage>, FlowError> {
-        Ok(Box::new(LocalStage {
-            index: context.stage,
-            edge: self.edge,
-            in_hand: None,
-            barrier: None,
-            is_ended: false,
-            is_published: true,
-            next,
-        }))
-    }
-}
-
-/// A local edge and what follows it. From a barrier to `release` it takes no input.
-struct LocalStage<R: Record + ?Sized, N> {
+/// Inputs and what follows them. A barrier is passed on once every input delivered it; from then to
+/// `release` the stage takes no input.
+pub(super) struct PlainStage<R: Record + ?Sized, I: StageInput<R>, N> {
     index: u32,
-    edge: SharedEdge<R>,
+    input: I,
     /// A batch and the place in it to go on at.
-    in_hand: Option<(LocalBatch<R>, usize)>,
+    in_hand: Option<(I::Batch, usize)>,
     /// The barrier passed on and not yet released.
     barrier: Option<u64>,
     /// Whether the end was passed on.
@@ -58,7 +27,19 @@ struct LocalStage<R: Record + ?Sized, N> {
     next: N,
 }
 
-impl<R: Record + ?Sized, N: Operator<R>> LocalStage<R, N> {
+impl<R: Record + ?Sized, I: StageInput<R>, N: Operator<R>> PlainStage<R, I, N> {
+    pub(super) fn new(index: u32, input: I, next: N) -> Self {
+        Self {
+            index,
+            input,
+            in_hand: None,
+            barrier: None,
+            is_ended: false,
+            is_published: true,
+            next,
+        }
+    }
+
     fn publish(&mut self, cx: &mut Context<'_>) -> bool {
         let had_leftovers = !self.is_published;
         self.is_published = self.next.publish(cx);
@@ -87,14 +68,17 @@ impl<R: Record + ?Sized, N: Operator<R>> LocalStage<R, N> {
         if self.barrier.is_some() || self.is_ended {
             return None;
         }
-        let message = self.edge.borrow_mut().pop()?;
-        match message {
-            LocalMessage::Batch(batch) => self.in_hand = Some((batch, 0)),
-            LocalMessage::Barrier(epoch) => {
+        if let Some(batch) = self.input.poll() {
+            self.in_hand = Some((batch, 0));
+            return Some(0);
+        }
+        match self.input.state() {
+            InputState::Open => return None,
+            InputState::Held(epoch) => {
                 self.next.barrier(epoch, cx);
                 self.barrier = Some(epoch);
             }
-            LocalMessage::End => {
+            InputState::Ended => {
                 self.next.end(cx);
                 self.is_ended = true;
             }
@@ -104,23 +88,24 @@ impl<R: Record + ?Sized, N: Operator<R>> LocalStage<R, N> {
 
     fn apply_run(&mut self, cx: &mut Context<'_>) -> Option<usize> {
         let (batch, at) = self.in_hand.as_mut()?;
-        let (begin, batch_end) = (*at, batch.records.len());
+        let records = I::records(batch);
+        let (begin, batch_end) = (*at, records.len());
         let end = batch_end.min(begin + RUN_RECORDS);
-        cx.stamp_ns = batch.stamp_ns;
+        cx.stamp_ns = I::stamp_ns(batch);
         for index in begin..end {
-            self.next.record(batch.records.get(index), cx);
+            self.next.record(records.get(index), cx);
         }
         *at = end;
         if end == batch_end
             && let Some((spent, _)) = self.in_hand.take()
         {
-            self.edge.borrow_mut().recycle(spent);
+            self.input.recycle(spent);
         }
         Some(end - begin)
     }
 }
 
-impl<R: Record + ?Sized, N: Operator<R>> Stage for LocalStage<R, N> {
+impl<R: Record + ?Sized, I: StageInput<R>, N: Operator<R>> Stage for PlainStage<R, I, N> {
     fn run(&mut self, cx: &mut Context<'_>) -> Progress {
         let mut worked = self.publish(cx);
         if self.take_input(cx) {
@@ -139,6 +124,7 @@ impl<R: Record + ?Sized, N: Operator<R>> Stage for LocalStage<R, N> {
 
     fn release(&mut self) {
         self.barrier = None;
+        self.input.release();
     }
 
     fn is_finished(&self) -> bool {
