@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::ablate::AblateArguments;
 use crate::checkpoint::CheckpointArguments;
 use crate::compare::CompareArguments;
 use crate::doctor::DoctorArguments;
@@ -83,6 +84,11 @@ pub enum Command {
     State(StateArguments),
     /// Measure what Frazil costs by what the machine itself can do
     Ratios(RatiosArguments),
+    /// Measure what each mechanism of the design is worth, with and without it in turn
+    ///
+    /// Prefetching, lines against pages, direct against mapped writes, huge pages, paced capture,
+    /// glommio against plain threads: one line each.
+    Ablate(AblateArguments),
     /// Compare two files that `ratios --json` wrote
     ///
     /// A ratio counts as better or worse only where the spreads of both files do not overlap. The

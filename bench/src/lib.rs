@@ -32,6 +32,7 @@
 //! | [`workload`] | keys, a source that can be held back, a job that counts |
 //! | [`state_bench`] | the state tables alone |
 //! | [`ratios`] | what Frazil costs by what the machine can do |
+//! | [`ablate`] | what each mechanism of the design is worth |
 //! | [`compare`] | two files of ratios side by side |
 //! | [`open_loop`] | latency at a fixed rate, also of a user's own flow: [`run`] |
 //! | [`checkpoint`] | what one checkpoint is made of |
@@ -40,6 +41,7 @@
 //! | [`files`] | `.hgrm` and `.hlog` |
 //! | [`measure_error`] | why something could not be measured |
 
+pub mod ablate;
 pub mod checkpoint;
 pub mod child;
 pub mod cli;

@@ -115,6 +115,14 @@ pub enum MeasureError {
     /// What checkpoints cost was asked for without any.
     #[error("the options name no checkpoints; call `Options::checkpoints`")]
     NoCheckpoints,
+    /// An argument names no mechanism.
+    #[error("unknown ablation {found:?}; known are {known}")]
+    UnknownAblation {
+        /// What was given.
+        found: String,
+        /// What can be given.
+        known: String,
+    },
     /// An argument names nothing.
     #[error("unknown ratio {found:?}; expected G1 to G16, separated by commas")]
     UnknownRatio {
@@ -129,6 +137,7 @@ impl MeasureError {
     pub fn exit(&self) -> Exit {
         match self {
             Self::UnknownRatio { .. }
+            | Self::UnknownAblation { .. }
             | Self::TooFewSamples { .. }
             | Self::NoCheckpoints
             | Self::NoRatios { .. } => Exit::BadConfiguration,

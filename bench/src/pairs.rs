@@ -123,23 +123,38 @@ pub fn measure_pairs<E>(
     plan: PairPlan,
     mut measure: impl FnMut(Side) -> Result<f64, E>,
 ) -> Result<PairedCell, E> {
+    let [cell] = measure_many(plan, |side| Ok([measure(side)?]))?;
+    Ok(cell)
+}
+
+/// The same for several figures that each turn gives.
+///
+/// # Errors
+///
+/// The first error of `measure`.
+pub fn measure_many<const N: usize, E>(
+    plan: PairPlan,
+    mut measure: impl FnMut(Side) -> Result<[f64; N], E>,
+) -> Result<[PairedCell; N], E> {
     measure(Side::A)?;
     measure(Side::B)?;
     let before = floor_ns(&Hiccups::of_all(plan.floor_time));
     let ticks = MachineTicks::now();
-    let mut pairs = Vec::with_capacity(plan.pair_count);
+    let mut pairs = [(); N].map(|()| Vec::with_capacity(plan.pair_count));
     for _ in 0..plan.pair_count {
-        let a = measure(Side::A)?;
-        let b = measure(Side::B)?;
-        pairs.push(PairValue { a, b, ratio: a / b });
+        let all_a = measure(Side::A)?;
+        let all_b = measure(Side::B)?;
+        for ((pairs, a), b) in pairs.iter_mut().zip(all_a).zip(all_b) {
+            pairs.push(PairValue { a, b, ratio: a / b });
+        }
     }
     let stolen_part = MachineTicks::now().stolen_since(ticks);
     let after = floor_ns(&Hiccups::of_all(plan.floor_time));
-    Ok(PairedCell {
+    Ok(pairs.map(|pairs| PairedCell {
         pairs,
         floor_ns: [before, after],
         stolen_part,
-    })
+    }))
 }
 
 /// The median ratio of two lists, entry by entry.

@@ -24,6 +24,7 @@ fn config(shard: usize, shard_count: usize) -> StoreConfig {
             chunk_count: 2,
             chunk_bytes: 16 << 10,
         },
+        ..StoreConfig::default()
     }
 }
 

@@ -13,8 +13,10 @@ use crate::mapped::{Mapped, Populate, PopulatedMark};
 use crate::page::{LINE_BYTES, PAGE_BYTES, Page, PageId, PageKind, line_mask};
 use crate::runs;
 use crate::snapshot::Phase;
-use crate::staging::{Staging, StagingSize};
+use crate::staging::Staging;
+use crate::store::StoreConfig;
 use crate::superblock;
+use crate::switches::Switches;
 
 /// Pages populated in one step: 2 MiB, one huge page.
 const POPULATE_STEP_PAGES: usize = 512;
@@ -72,43 +74,50 @@ pub(crate) struct Arena {
     budget_pages: usize,
     /// Raised whenever a record may have moved or gone.
     layout_version: u32,
+    /// Lines that are marked with every line that is.
+    marked_along: u64,
+    looks_ahead: bool,
 }
 
 impl Arena {
     /// Reserves what a budget allows and formats page 0 as an empty superblock.
-    pub(crate) fn new(budget_bytes: u64, staging: StagingSize) -> Result<Self, StateError> {
-        let pages = Mapped::reserve(budget::pages(budget_bytes, staging)?)?;
-        let mut arena = Self::over(pages, budget_bytes, staging)?;
+    pub(crate) fn new(config: &StoreConfig) -> Result<Self, StateError> {
+        let page_count = budget::pages(config.budget_bytes, config.staging)?;
+        let pages = Mapped::reserve(page_count, config.switches.huge_pages)?;
+        let mut arena = Self::over(pages, config)?;
         arena.populate_to(1);
         superblock::format(&mut arena);
         Ok(arena)
     }
 
     /// An arena of pages that hold something, none of them dirty.
-    pub(crate) fn over(
-        pages: Mapped<Page>,
-        budget_bytes: u64,
-        staging: StagingSize,
-    ) -> Result<Self, StateError> {
-        let budget_pages = budget::pages(budget_bytes, staging)?;
+    pub(crate) fn over(pages: Mapped<Page>, config: &StoreConfig) -> Result<Self, StateError> {
+        let budget_pages = budget::pages(config.budget_bytes, config.staging)?;
+        let Switches {
+            look_ahead,
+            whole_pages,
+            huge_pages,
+        } = config.switches;
         let list = || -> Result<DirtyList, StateError> {
             Ok(DirtyList {
-                ids: Mapped::reserve(budget_pages)?,
+                ids: Mapped::reserve(budget_pages, huge_pages)?,
                 count: 0,
             })
         };
         Ok(Self {
             pages,
-            metas: Mapped::reserve(budget_pages)?,
+            metas: Mapped::reserve(budget_pages, huge_pages)?,
             dirty: [list()?, list()?],
             live: 0,
             phase: Phase::Idle,
-            staging: Staging::new(staging),
+            staging: Staging::new(config.staging),
             captured_on_first_write_count: 0,
             populated: PopulatedMark::default(),
-            budget_bytes,
+            budget_bytes: config.budget_bytes,
             budget_pages,
             layout_version: 1,
+            marked_along: if whole_pages { u64::MAX } else { 0 },
+            looks_ahead: look_ahead,
         })
     }
 
@@ -126,6 +135,11 @@ impl Arena {
         // A version comes back after four billion changes; what was found ahead lives for three
         // runs of records. 0 stands for "not found ahead".
         self.layout_version = self.layout_version.wrapping_add(1).max(1);
+    }
+
+    #[inline]
+    pub(crate) fn looks_ahead(&self) -> bool {
+        self.looks_ahead
     }
 
     /// Hints the CPU to load one line of a page.
@@ -189,7 +203,7 @@ impl Arena {
 
     #[inline(never)]
     fn mark_more(&mut self, id: PageId, mask: u64) {
-        let live = self.live;
+        let (live, mask) = (self.live, mask | self.marked_along);
         if self.metas[id.index()].masks[live ^ 1] & mask != 0 {
             self.before_first_write(id, mask);
         }
@@ -309,7 +323,7 @@ impl Arena {
         self.mark(id, u64::MAX);
         let live = self.live;
         let meta = &mut self.metas[id.index()];
-        meta.masks[live] = mask;
+        meta.masks[live] = mask | self.marked_along;
         meta.fresh[live] = 1;
     }
 

@@ -8,7 +8,9 @@ use std::collections::HashMap;
 use proptest::prelude::*;
 
 use crate::format::{Frame, FrameAddress, FrameExpectation, read_frame};
-use crate::{CaptureStatus, KeyGroups, PAGE_BYTES, Restore, StagingSize, Store, StoreConfig};
+use crate::{
+    CaptureStatus, KeyGroups, PAGE_BYTES, Restore, StagingSize, Store, StoreConfig, Switches,
+};
 
 /// What a test does to snapshots between its operations.
 #[derive(Clone, Debug)]
@@ -56,10 +58,15 @@ fn copy_pages(store: &Store) -> Vec<[u8; PAGE_BYTES]> {
 
 impl<M: Clone> Checkpointed<M> {
     pub(crate) fn new(groups: u32, staging: StagingSize) -> Self {
+        Self::with_switches(groups, staging, Switches::default())
+    }
+
+    pub(crate) fn with_switches(groups: u32, staging: StagingSize, switches: Switches) -> Self {
         let config = StoreConfig {
             key_groups: KeyGroups::new(groups),
             budget_bytes: 64 << 20,
             staging,
+            switches,
             ..StoreConfig::default()
         };
         Self {

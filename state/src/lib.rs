@@ -41,6 +41,7 @@ mod snapshot;
 mod staging;
 mod store;
 mod superblock;
+mod switches;
 mod table;
 #[cfg(test)]
 mod table_model_tests;
@@ -65,6 +66,8 @@ pub use rkyv::seal::Seal;
 pub use snapshot::CaptureStatus;
 pub use staging::StagingSize;
 pub use store::{Store, StoreConfig};
+#[doc(hidden)]
+pub use switches::Switches;
 pub use table::{Lookahead, RUN_KEYS_MAX, ScanCursor, ValueTable};
 pub use tree::{
     BroadcastTable, DueTimer, ListRedistribution, ListTable, MapTable, OperatorList, OrderedCursor,

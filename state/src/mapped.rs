@@ -65,7 +65,7 @@ unsafe impl<T: Zeroed> Sync for Mapped<T> {}
 
 impl<T: Zeroed> Mapped<T> {
     /// Reserves memory for `capacity` zeroed elements.
-    pub(crate) fn reserve(capacity: usize) -> Result<Self, StateError> {
+    pub(crate) fn reserve(capacity: usize, huge_pages: bool) -> Result<Self, StateError> {
         let bytes = capacity.max(1) * size_of::<T>();
         let mut options = MmapOptions::new();
         options.len(bytes);
@@ -76,7 +76,7 @@ impl<T: Zeroed> Mapped<T> {
         let map = options
             .map_anon()
             .map_err(|source| StateError::Reserve { bytes, source })?;
-        advise_huge_pages(&map);
+        advise_page_size(&map, huge_pages);
         let map = Arc::new(MmapRaw::from(map));
         Ok(Self {
             first: map.as_mut_ptr().cast::<T>(),
@@ -89,13 +89,13 @@ impl<T: Zeroed> Mapped<T> {
     ///
     /// # Panics
     /// If it is too small.
-    pub(crate) fn over(memory: MmapMut, capacity: usize) -> Self {
+    pub(crate) fn over(memory: MmapMut, capacity: usize, huge_pages: bool) -> Self {
         assert!(
             memory.len() / size_of::<T>() >= capacity,
             "{} bytes for capacity={capacity}",
             memory.len()
         );
-        advise_huge_pages(&memory);
+        advise_page_size(&memory, huge_pages);
         let map = Arc::new(MmapRaw::from(memory));
         Self {
             first: map.as_mut_ptr().cast::<T>(),
@@ -168,9 +168,12 @@ impl Mapped<Page> {
 }
 
 /// Huge pages halve random writes; where the kernel has none the call fails and small pages serve.
-fn advise_huge_pages(map: &MmapMut) {
+fn advise_page_size(map: &MmapMut, huge_pages: bool) {
     if !cfg!(miri) {
-        let _ = map.advise(Advice::HugePage);
+        let _ = map.advise(match huge_pages {
+            true => Advice::HugePage,
+            false => Advice::NoHugePage,
+        });
     }
 }
 

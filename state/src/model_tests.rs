@@ -9,7 +9,8 @@ use crate::checkpointed::{Checkpointed, SnapshotStep, snapshot_step};
 use crate::page::PageId;
 use crate::test_cases::cases;
 use crate::{
-    CaptureStatus, Key, KeyGroups, StagingSize, Store, StoreConfig, Value, ValueTable, hash_key,
+    CaptureStatus, Key, KeyGroups, StagingSize, Store, StoreConfig, Switches, Value, ValueTable,
+    hash_key,
 };
 
 #[derive(Clone, Debug)]
@@ -166,7 +167,10 @@ pub(crate) struct World<S: Shape> {
 
 impl<S: Shape> World<S> {
     pub(crate) fn new(groups: u32, staging: StagingSize) -> Self {
-        let mut checkpointed = Checkpointed::new(groups, staging);
+        Self::over(Checkpointed::new(groups, staging))
+    }
+
+    fn over(mut checkpointed: Checkpointed<Model<S>>) -> Self {
         let table = ValueTable::open(&mut checkpointed.store, "model").expect("first table");
         Self {
             checkpointed,
@@ -279,6 +283,15 @@ proptest! {
     #[test]
     fn slotted_records_match_the_model(steps in prop::collection::vec(step(), 1..200), chunks in 1..12usize) {
         run::<Words>(2, chunks, &steps);
+    }
+
+    #[test]
+    fn pages_tracked_whole_match_the_model(steps in prop::collection::vec(step(), 1..120), chunks in 1..40usize) {
+        let staging = StagingSize { chunk_count: chunks, chunk_bytes: 8 << 10 };
+        let switches = Switches { whole_pages: true, ..Switches::default() };
+        let mut world = World::<Lines>::over(Checkpointed::with_switches(1, staging, switches));
+        steps.iter().for_each(|step| world.apply(step));
+        finish(&mut world);
     }
 
     #[test]

@@ -27,7 +27,7 @@ impl Restore {
     /// # Errors
     /// [`StateError::BudgetExhausted`] if the pages do not fit into the budget.
     pub fn new(config: &StoreConfig, page_count: u32) -> Result<Self, StateError> {
-        let mut arena = Arena::new(config.budget_bytes, config.staging)?;
+        let mut arena = Arena::new(config)?;
         if page_count as usize > arena.budget_pages() {
             return Err(arena.exhausted());
         }
@@ -64,11 +64,11 @@ impl Restore {
         image_page_count: u32,
     ) -> Result<(Self, ImagePages), StateError> {
         let budget_pages = budget::pages(config.budget_bytes, config.staging)?;
-        let pages = Mapped::over(memory, budget_pages);
+        let pages = Mapped::over(memory, budget_pages, config.switches.huge_pages);
         let image = ImagePages {
             pages: pages.populate_handle(),
         };
-        let arena = Arena::over(pages, config.budget_bytes, config.staging)?;
+        let arena = Arena::over(pages, config)?;
         if page_count as usize > arena.budget_pages() {
             return Err(arena.exhausted());
         }

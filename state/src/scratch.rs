@@ -27,7 +27,7 @@ pub(crate) struct Scratch {
 
 impl Scratch {
     pub(crate) fn new() -> Result<Self, StateError> {
-        let pages = Mapped::reserve(RUN_BYTES_MAX / PAGE_BYTES)?;
+        let pages = Mapped::reserve(RUN_BYTES_MAX / PAGE_BYTES, true)?;
         pages.populate_handle().run(0, 1);
         Ok(Self {
             pages,

@@ -10,6 +10,7 @@ use crate::scratch::Scratch;
 use crate::snapshot::{CaptureStatus, Phase};
 use crate::staging::StagingSize;
 use crate::superblock;
+use crate::switches::Switches;
 use crate::table::OwnedGroups;
 
 /// What a store is made for.
@@ -25,6 +26,9 @@ pub struct StoreConfig {
     pub budget_bytes: u64,
     /// Pool for captured lines.
     pub staging: StagingSize,
+    /// What ablations switch off.
+    #[doc(hidden)]
+    pub switches: Switches,
 }
 
 impl Default for StoreConfig {
@@ -36,6 +40,7 @@ impl Default for StoreConfig {
             shard_count: 1,
             budget_bytes: 1 << 30,
             staging: StagingSize::default(),
+            switches: Switches::default(),
         }
     }
 }
@@ -75,7 +80,7 @@ impl Store {
     /// # Errors
     /// [`StateError::Reserve`] if the address space is not to be had.
     pub fn new(config: &StoreConfig) -> Result<Self, StateError> {
-        let mut arena = Arena::new(config.budget_bytes, config.staging)?;
+        let mut arena = Arena::new(config)?;
         let owned = owned_groups(config);
         superblock::set_key_groups(&mut arena, owned.first, owned.length, owned.groups.count());
         Self::over(arena, owned)

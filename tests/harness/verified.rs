@@ -63,6 +63,7 @@ fn verify_shard(storage: &dyn Storage, manifest: &Manifest, shard: usize) {
         shard_count: manifest.shards.len(),
         budget_bytes: StoreConfig::budget_for_pages(u64::from(page_count), staging),
         staging,
+        ..StoreConfig::default()
     };
     let mut restore = Restore::new(&config, page_count).expect("the budget is made for it");
     let image = manifest.shards[shard].image.as_ref();

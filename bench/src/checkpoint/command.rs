@@ -12,7 +12,7 @@ use crate::scratch::Scratch;
 use crate::text::percentiles::row;
 use crate::text::sizes::parse_size;
 use crate::text::units::{Unit, grouped};
-use crate::workload::{JobSpec, KeyedJob, Keys, Place, RecordBytes, WRITE_MODES};
+use crate::workload::{Engine, JobSpec, KeyedJob, Keys, Place, RecordBytes, WRITE_MODES};
 use clap::Args;
 use frazil::storage::{FileStorage, WriteMode};
 use serde::Serialize;
@@ -135,6 +135,7 @@ fn measure(
             directory: scratch.folder(),
             write_mode,
         }),
+        engine: Engine::default(),
     })?;
     // The first one holds everything, and is followed by a fold.
     job.checkpoint()?;

@@ -7,6 +7,7 @@ use super::session::Session;
 use super::timed_source::TimedSource;
 use crate::measure_error::MeasureError;
 use crate::probe::hiccups::{Hiccups, floor_ns};
+use crate::workload::Engine;
 use frazil::Flow;
 use frazil::storage::{FileStorage, Storage};
 use std::path::PathBuf;
@@ -39,6 +40,8 @@ pub struct Options {
     /// Only every n-th event has a due time and is recorded; the others have a due time of zero
     /// and are counted. For rates at which reading the clock for each event would be felt.
     pub sample_every: u64,
+    /// What the engine does, and what drives it.
+    pub engine: Engine,
 }
 
 impl Options {
@@ -55,6 +58,7 @@ impl Options {
             state_bytes_per_shard: 1 << 30,
             fill_events: 0,
             sample_every: 1,
+            engine: Engine::default(),
         }
     }
 

@@ -58,6 +58,8 @@ impl Session {
         let job = Job::builder("open-loop")
             .cores(Cores::count(options.shard_count))
             .checkpoints(checkpoints)
+            .tuning(options.engine.tuning)
+            .driver(options.engine.driver)
             .state_bytes_per_shard(options.state_bytes_per_shard)
             .build()?;
         let open_loop = OpenLoop {

@@ -3,7 +3,7 @@
 use crate::interrupt::Guard;
 use crate::measure_error::MeasureError;
 use crate::probe::memory::anonymous_bytes;
-use crate::workload::{JobSpec, KeyedJob, Keys, RecordBytes};
+use crate::workload::{Engine, JobSpec, KeyedJob, Keys, RecordBytes};
 use serde::{Deserialize, Serialize};
 use std::env;
 use std::path::PathBuf;
@@ -96,6 +96,7 @@ fn work(settings: &ChildSettings) -> Result<u64, MeasureError> {
         keys: Keys::new(settings.state_bytes / RecordBytes::SixtyFour.bytes()),
         record_bytes: RecordBytes::SixtyFour,
         checkpoints: settings.checkpoints.clone().map(Into::into),
+        engine: Engine::default(),
     })?;
     let duration = Duration::from_millis(settings.run_ms);
     let count = if settings.checkpoints.is_some() {

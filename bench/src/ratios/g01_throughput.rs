@@ -10,7 +10,7 @@ use crate::probe::huge_pages::are_for_all;
 use crate::probe::threads::own_cpu_ns;
 use crate::state_bench::{MapSide, Operation};
 use crate::text::units::grouped;
-use crate::workload::{JobSpec, KeyedJob, Keys, RecordBytes};
+use crate::workload::{Engine, JobSpec, KeyedJob, Keys, RecordBytes};
 use std::time::Duration;
 
 pub(super) fn measure(setting: &Setting, id: &str, key_count: u64) -> Result<Ratio, MeasureError> {
@@ -20,6 +20,7 @@ pub(super) fn measure(setting: &Setting, id: &str, key_count: u64) -> Result<Rat
         keys,
         record_bytes: RecordBytes::Sixteen,
         checkpoints: None,
+        engine: Engine::default(),
     })?;
     let window = setting.window();
     let mut helper_part: f64 = 0.0;

@@ -8,7 +8,7 @@ use crate::probe::hiccups::{Hiccups, floor_ns};
 use crate::probe::memory::available_bytes;
 use crate::probe::steal::MachineTicks;
 use crate::text::units::{Unit, grouped};
-use crate::workload::{JobSpec, KeyedJob, Keys, RecordBytes};
+use crate::workload::{Engine, JobSpec, KeyedJob, Keys, RecordBytes};
 use hdrhistogram::Histogram;
 use std::time::Duration;
 
@@ -26,6 +26,7 @@ pub(super) fn tail(setting: &Setting) -> Result<Ratio, MeasureError> {
         keys,
         record_bytes: RecordBytes::SixtyFour,
         checkpoints: Some(folder.clone().into()),
+        engine: Engine::default(),
     })?;
     job.checkpoint()?;
     let before = job.statistics().freeze;

@@ -3,7 +3,7 @@
 use crate::measure_error::MeasureError;
 use crate::pairs::PairPlan;
 use crate::scratch::Scratch;
-use crate::workload::{JobSpec, Keys, RecordBytes};
+use crate::workload::{Engine, JobSpec, Keys, RecordBytes};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -46,6 +46,7 @@ impl Setting {
             keys: Keys::new(state_bytes / RecordBytes::SixtyFour.bytes()),
             record_bytes: RecordBytes::SixtyFour,
             checkpoints: checkpoints.map(Into::into),
+            engine: Engine::default(),
         }
     }
 

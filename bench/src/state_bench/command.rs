@@ -1,7 +1,7 @@
 //! The command `state`.
 
 use super::growth::{map_growth, table_growth};
-use super::{BLOCK, MapSide, Operation, TableSide};
+use super::{Access, BLOCK, MapSide, Operation, TableSide};
 use crate::common::CommonArguments;
 use crate::measure_error::MeasureError;
 use crate::pairs::{PairPlan, PairedCell, Side, measure_pairs};
@@ -72,7 +72,8 @@ pub fn run(arguments: &StateArguments, out: &mut impl Write) -> Result<(), Measu
     common.preamble(expected(keys), out)?;
     writeln!(
         out,
-        "16-byte records, uniform keys in blocks of {BLOCK}, one pinned core, pairs in turn;\n\
+        "16-byte records, uniform keys in blocks of {BLOCK} or one at a time (the next key waits for\n\
+         the value of the one before), one pinned core, pairs in turn;\n\
          CPU ns an operation: Frazil's table, hashbrown with fx hash, and their ratio [least, \
          largest]"
     )?;
@@ -98,16 +99,28 @@ fn operations(key_count: u64, quick: bool) -> Result<Vec<StateRow>, MeasureError
         let mut table = TableSide::populated(keys)?;
         let mut map = MapSide::populated(keys);
         let mut rows = Vec::new();
-        for (name, operation, announced) in [
-            ("get", Operation::Get, false),
-            ("get, announced", Operation::Get, true),
-            ("update", Operation::Update, false),
-            ("update, announced", Operation::Update, true),
+        for (name, operation, access) in [
+            ("get, one at a time", Operation::Get, Access::Single),
+            ("get", Operation::Get, Access::Block),
+            ("get, announced", Operation::Get, Access::Announced),
+            ("update, one at a time", Operation::Update, Access::Single),
+            ("update", Operation::Update, Access::Block),
+            ("update, announced", Operation::Update, Access::Announced),
         ] {
+            let is_single = access == Access::Single;
+            // Each waits for memory.
+            let block_count = if is_single {
+                block_count / 4
+            } else {
+                block_count
+            };
             let cell = measure_pairs(PairPlan::new(quick), |side| {
                 let begun = own_cpu_ns();
                 let done = match side {
-                    Side::A => table.run(operation, announced, block_count)?,
+                    Side::A => table.run(operation, access, block_count)?,
+                    Side::B if is_single => {
+                        map.run_single(operation, u64::from(block_count) * BLOCK as u64)
+                    }
                     Side::B => map.run(operation, block_count),
                 };
                 Ok::<_, MeasureError>((own_cpu_ns() - begun) as f64 / done as f64)
@@ -175,10 +188,10 @@ mod tests {
         };
         let mut out = Vec::new();
         run(&arguments, &mut out).unwrap();
-        assert_eq!(String::from_utf8(out).unwrap().lines().count(), 9);
+        assert_eq!(String::from_utf8(out).unwrap().lines().count(), 12);
         let rows = arguments.common.stored()["rows"].take();
         let rows: Vec<StateRow> = serde_json::from_value(rows).unwrap();
-        assert_eq!(rows.len(), 5);
+        assert_eq!(rows.len(), 7);
         assert!(
             rows.iter()
                 .all(|row| row.table_ns.median > 0.0 && row.key_count == 2_000)

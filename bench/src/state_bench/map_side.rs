@@ -1,6 +1,6 @@
 //! The bare loop: `hashbrown` with the fx hash, keys generated in blocks.
 
-use super::{BLOCK, Operation};
+use super::{BLOCK, Operation, next_position};
 use crate::workload::Keys;
 use hashbrown::HashMap;
 use rustc_hash::FxBuildHasher;
@@ -58,6 +58,23 @@ impl MapSide {
         u64::from(block_count) * BLOCK as u64
     }
 
+    /// Does `operation` with `count` uniform keys, one at a time; gives how often.
+    pub fn run_single(&mut self, operation: Operation, count: u64) -> u64 {
+        for _ in 0..count {
+            let key = self.keys.at(self.position);
+            let value = match operation {
+                Operation::Get => self.map.get(&key).copied().unwrap_or_default(),
+                Operation::Update => {
+                    let value = self.map.entry(key).or_insert(0);
+                    *value += 1;
+                    *value
+                }
+            };
+            self.position = next_position(self.position, value);
+        }
+        count
+    }
+
     fn get(&self, block: &[u64; BLOCK]) {
         let mut sum = 0;
         for key in block {
@@ -89,7 +106,9 @@ mod tests {
         let done = side.run(Operation::Update, 3);
         assert_eq!(done, 192);
         side.run(Operation::Get, 3);
-        assert_eq!(side.sum(), 100 + 192);
+        side.run_single(Operation::Get, 7);
+        side.run_single(Operation::Update, 7);
+        assert_eq!(side.sum(), 100 + 192 + 7);
         assert!(side.run_for(Operation::Get, Duration::from_millis(1)) > 0);
     }
 }

@@ -1,15 +1,16 @@
 //! Frazil's table: one key after the other, or announced a block ahead as the engine does.
 
-use super::{BLOCK, Operation};
+use super::{Access, BLOCK, Operation, next_position};
 use crate::measure_error::MeasureError;
 use crate::workload::Keys;
-use frazil::state::{KeyHash, Store, StoreConfig, ValueTable, hash_key};
+use frazil::state::{KeyHash, Lookahead, Store, StoreConfig, ValueTable, hash_key};
 use std::hint::black_box;
 
 /// A store with a table that has every key in it.
 pub struct TableSide {
     store: Store,
     table: ValueTable<u64, u64>,
+    ahead: Lookahead,
     keys: Keys,
     position: u64,
 }
@@ -31,6 +32,7 @@ impl TableSide {
         let (store, table) = new_table(keys.count())?;
         let mut side = Self {
             store,
+            ahead: table.lookahead(),
             table,
             keys,
             position: 0,
@@ -44,8 +46,7 @@ impl TableSide {
         Ok(side)
     }
 
-    /// Does `operation` with `block_count` blocks of uniform keys; gives how often. `announced`
-    /// blocks are prefetched while the block before is worked on.
+    /// Does `operation` with `block_count` blocks of uniform keys; gives how often.
     ///
     /// # Errors
     ///
@@ -53,24 +54,72 @@ impl TableSide {
     pub fn run(
         &mut self,
         operation: Operation,
-        announced: bool,
+        access: Access,
         block_count: u32,
     ) -> Result<u64, MeasureError> {
-        let mut next = self.next_block(announced);
-        for _ in 0..block_count {
-            let block = next;
-            next = self.next_block(announced);
-            match operation {
-                Operation::Get => self.get(&block)?,
-                Operation::Update => self.update(&block)?,
+        let count = u64::from(block_count) * BLOCK as u64;
+        match access {
+            Access::Single => self.one_at_a_time(operation, count)?,
+            Access::Block => {
+                for _ in 0..block_count {
+                    let block = self.next_block();
+                    self.apply(operation, &block)?;
+                }
             }
+            Access::Announced => self.announced(operation, block_count)?,
         }
-        // The block that was only announced comes again.
-        self.position -= BLOCK as u64;
-        Ok(u64::from(block_count) * BLOCK as u64)
+        Ok(count)
     }
 
-    fn next_block(&mut self, announced: bool) -> Block {
+    fn one_at_a_time(&mut self, operation: Operation, count: u64) -> Result<(), MeasureError> {
+        for _ in 0..count {
+            let key = self.keys.at(self.position);
+            let hash = hash_key(&key);
+            let value = match operation {
+                Operation::Get => {
+                    let found = self.table.get(&self.store, hash, &key)?;
+                    found.unwrap_or_default()
+                }
+                Operation::Update => self.table.update(&mut self.store, hash, &key, &0, added)?,
+            };
+            self.position = next_position(self.position, value);
+        }
+        Ok(())
+    }
+
+    /// Each block is worked on two announcements after its own.
+    fn announced(&mut self, operation: Operation, block_count: u32) -> Result<(), MeasureError> {
+        let mut coming = [self.next_block(), self.next_block()];
+        for block in &coming {
+            self.announce(operation, block);
+        }
+        for _ in 0..block_count {
+            let newest = self.next_block();
+            self.announce(operation, &newest);
+            let [used, second] = coming;
+            coming = [second, newest];
+            match operation {
+                Operation::Get => self.apply(operation, &used)?,
+                Operation::Update => self.update_announced(&used)?,
+            }
+        }
+        // Blocks that were only announced come again.
+        self.position -= 2 * BLOCK as u64;
+        Ok(())
+    }
+
+    fn announce(&mut self, operation: Operation, block: &Block) {
+        match operation {
+            // Reads are not found ahead, only their lines are loaded.
+            Operation::Get => self.table.prefetch(&self.store, &block.hashes),
+            Operation::Update => {
+                self.table
+                    .look_ahead(&self.store, &mut self.ahead, &block.hashes);
+            }
+        }
+    }
+
+    fn next_block(&mut self) -> Block {
         let mut block = Block {
             keys: [0; BLOCK],
             hashes: [KeyHash(0); BLOCK],
@@ -82,25 +131,29 @@ impl TableSide {
             *hash = hash_key(key);
         }
         self.position += BLOCK as u64;
-        if announced {
-            self.table.prefetch(&self.store, &block.hashes);
-        }
         block
     }
 
-    fn get(&self, block: &Block) -> Result<(), MeasureError> {
+    fn apply(&mut self, operation: Operation, block: &Block) -> Result<(), MeasureError> {
         let mut sum = 0;
         for (key, hash) in block.keys.iter().zip(&block.hashes) {
-            sum += self.table.get(&self.store, *hash, key)?.unwrap_or_default();
+            match operation {
+                Operation::Get => {
+                    sum += self.table.get(&self.store, *hash, key)?.unwrap_or_default();
+                }
+                Operation::Update => {
+                    self.table.update(&mut self.store, *hash, key, &0, added)?;
+                }
+            }
         }
         black_box(sum);
         Ok(())
     }
 
-    fn update(&mut self, block: &Block) -> Result<(), MeasureError> {
+    fn update_announced(&mut self, block: &Block) -> Result<(), MeasureError> {
+        let (table, store, ahead) = (&self.table, &mut self.store, &mut self.ahead);
         for (key, hash) in block.keys.iter().zip(&block.hashes) {
-            let add = |count: &mut u64| *count += 1;
-            self.table.update(&mut self.store, *hash, key, &0, add)?;
+            table.update_ahead(store, ahead, *hash, key, &0, added)?;
         }
         Ok(())
     }
@@ -125,6 +178,11 @@ impl TableSide {
         }
         Ok(sum)
     }
+}
+
+fn added(count: &mut u64) -> u64 {
+    *count += 1;
+    *count
 }
 
 /// Memory that is asked for ahead of growth, as a shard does.
@@ -152,9 +210,9 @@ mod tests {
         let keys = Keys::new(1_000);
         let mut table = TableSide::populated(keys).unwrap();
         let mut map = MapSide::populated(keys);
-        for announced in [false, true] {
-            table.run(Operation::Update, announced, 5).unwrap();
-            table.run(Operation::Get, announced, 5).unwrap();
+        for access in [Access::Single, Access::Block, Access::Announced] {
+            table.run(Operation::Update, access, 5).unwrap();
+            table.run(Operation::Get, access, 5).unwrap();
             map.run(Operation::Update, 5);
         }
         assert_eq!(table.sum().unwrap(), map.sum());

@@ -7,7 +7,8 @@ use crate::measure_error::MeasureError;
 use crate::probe::threads::{ThreadUse, is_helper, is_shard, threads_use};
 use frazil::storage::{FileStorage, WriteMode};
 use frazil::{
-    CheckpointReport, Checkpoints, Cores, Count, Error, Flow, IoError, Job, JobHandle, Statistics,
+    CheckpointReport, Checkpoints, Cores, Count, DriverChoice, Error, Flow, IoError, Job,
+    JobHandle, Statistics, Tuning,
 };
 use std::ops::Range;
 use std::path::PathBuf;
@@ -55,6 +56,17 @@ pub struct JobSpec {
     pub record_bytes: RecordBytes,
     /// Where checkpoints go when they are asked for; none are kept otherwise.
     pub checkpoints: Option<Place>,
+    /// What the engine does, and what drives it.
+    pub engine: Engine,
+}
+
+/// What the engine does, and what drives it; by default as a job has it that sets nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Engine {
+    /// Its mechanisms.
+    pub tuning: Tuning,
+    /// What drives the shards.
+    pub driver: DriverChoice,
 }
 
 /// A directory for checkpoints, and how files in it are written.
@@ -144,6 +156,8 @@ impl KeyedJob {
         let job = Job::builder("bench")
             .cores(Cores::count(1))
             .checkpoints(checkpoints)
+            .tuning(spec.engine.tuning)
+            .driver(spec.engine.driver)
             .state_bytes_per_shard((3 * state_bytes).max(256 << 20))
             .build()?;
         let (gate, counted) = (Gate::default(), Count::new());
@@ -358,6 +372,7 @@ mod tests {
                 keys: Keys::new(1_000),
                 record_bytes,
                 checkpoints: Some(folder.path().join(record_bytes.bytes().to_string()).into()),
+                engine: Engine::default(),
             })
             .unwrap();
             assert_eq!(job.advance(500).unwrap(), 1_000..1_500);
@@ -374,6 +389,7 @@ mod tests {
             keys: Keys::new(1_000),
             record_bytes: RecordBytes::Sixteen,
             checkpoints: Some(folder.path().to_path_buf().into()),
+            engine: Engine::default(),
         })
         .unwrap();
         let (second, tenth) = (Duration::from_millis(300), Duration::from_millis(50));

@@ -8,7 +8,7 @@ mod trigger;
 
 pub use distribution::{Distribution, Draw};
 pub use gated_source::{Gate, GatedReader, GatedSource};
-pub use keyed_job::{JobSpec, KeyedJob, Place, RecordBytes, WRITE_MODES, Window};
+pub use keyed_job::{Engine, JobSpec, KeyedJob, Place, RecordBytes, WRITE_MODES, Window};
 pub use keys::Keys;
 pub use trigger::Triggered;
 pub(crate) use trigger::trigger;

@@ -69,6 +69,7 @@ fn restore_alone(storage: &dyn Storage, manifest: &Manifest, shard: usize) -> Re
         shard_count: manifest.shards.len(),
         budget_bytes: StoreConfig::budget_for_pages(u64::from(entry.page_count), NO_STAGING),
         staging: NO_STAGING,
+        ..StoreConfig::default()
     };
     let refused = |source| Error::State { shard, source };
     let Based {

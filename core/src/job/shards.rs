@@ -62,6 +62,7 @@ pub(super) struct Seed {
     restored_epoch: u64,
     key_groups: KeyGroups,
     persistent: bool,
+    paced_capture: bool,
 }
 
 pub(super) fn seeds(
@@ -84,6 +85,7 @@ pub(super) fn seeds(
             restored_epoch: recovered.next_epoch - 1,
             key_groups: job.key_groups,
             persistent,
+            paced_capture: job.tuning.paced_capture,
         })
         .collect()
 }
@@ -209,6 +211,7 @@ impl<F: Fn(&Flow)> Birth<F> {
             clock: self.clock,
             restored_epoch: self.seed.restored_epoch,
             persistent: self.seed.persistent,
+            paced_capture: self.seed.paced_capture,
             failure,
         })
     }

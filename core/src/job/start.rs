@@ -215,6 +215,7 @@ fn store_configs(job: &Job) -> Vec<StoreConfig> {
         shard_count,
         budget_bytes: job.state_bytes_per_shard,
         staging: job.tuning.staging,
+        switches: job.tuning.state,
     };
     (0..shard_count).map(config).collect()
 }

@@ -47,6 +47,7 @@ pub(crate) struct ShardParts {
     pub(crate) clock: Clock,
     pub(crate) restored_epoch: u64,
     pub(crate) persistent: bool,
+    pub(crate) paced_capture: bool,
     pub(crate) failure: Option<Error>,
 }
 
@@ -87,7 +88,7 @@ pub(crate) struct Shard {
 
 impl Shard {
     pub(crate) fn new(parts: ShardParts) -> Self {
-        let cycle = SnapshotCycle::new(parts.restored_epoch, parts.persistent);
+        let cycle = SnapshotCycle::new(parts.restored_epoch, parts.persistent, parts.paced_capture);
         Self {
             statistics: Box::new(ShardStatistics::new()),
             cycle,

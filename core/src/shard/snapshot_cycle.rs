@@ -47,6 +47,8 @@ pub(crate) struct SnapshotCycle {
     epoch: u64,
     /// False where no checkpoints are kept: then nothing is frozen.
     persistent: bool,
+    /// False where all that staging takes is captured at once.
+    paced: bool,
     frozen_at: Option<Instant>,
     /// Stages that were finished at the freeze.
     finished_stages: Vec<u32>,
@@ -66,11 +68,12 @@ pub(crate) struct CycleParts<'a> {
 }
 
 impl SnapshotCycle {
-    pub(crate) fn new(restored_epoch: u64, persistent: bool) -> Self {
+    pub(crate) fn new(restored_epoch: u64, persistent: bool, paced: bool) -> Self {
         Self {
             phase: Phase::Idle,
             epoch: restored_epoch,
             persistent,
+            paced,
             frozen_at: None,
             finished_stages: Vec::new(),
             pause_since: None,
@@ -175,6 +178,7 @@ impl SnapshotCycle {
             }
             let begin = Instant::now();
             let slice_bytes = match parts.store.is_in_a_hurry() {
+                _ if !self.paced => usize::MAX,
                 true => HURRIED_SLICE_BYTES,
                 false => CAPTURE_SLICE_BYTES,
             };

@@ -88,6 +88,12 @@ impl Lookahead {
         }
     }
 
+    /// Whether the run in use was found in the layout that the table has now.
+    #[cfg(test)]
+    pub(crate) fn is_of_layout(&self, store: &crate::Store) -> bool {
+        self.version == store.arena().layout_version()
+    }
+
     /// The next place in use.
     #[inline(always)]
     fn take(&mut self) -> Place {

@@ -96,7 +96,9 @@ impl<K: Key + ?Sized, V: Value> ValueTable<K, V> {
     /// Some ns a key; pays where the table is larger than the cache.
     #[inline]
     pub fn prefetch(&self, store: &Store, hashes: &[KeyHash]) {
-        self.table.prefetch(store.arena(), hashes);
+        if store.arena().looks_ahead() {
+            self.table.prefetch(store.arena(), hashes);
+        }
     }
 
     /// The value of a key, copied out.
@@ -191,8 +193,10 @@ impl<K: Key + ?Sized, V: Value> ValueTable<K, V> {
     /// Some ns a key, in place of the search that [`ValueTable::update`] makes.
     #[inline]
     pub fn look_ahead(&self, store: &Store, ahead: &mut Lookahead, hashes: &[KeyHash]) {
-        self.table
-            .look_ahead(store.arena(), Self::GEOMETRY, ahead, hashes);
+        let arena = store.arena();
+        if arena.looks_ahead() {
+            self.table.look_ahead(arena, Self::GEOMETRY, ahead, hashes);
+        }
     }
 
     /// As [`ValueTable::update`], for the keys of the run in use in their order.

@@ -138,6 +138,7 @@ fn stores(shard_count: usize) -> Vec<Store> {
             chunk_count: 2,
             chunk_bytes: 16 << 10,
         },
+        ..StoreConfig::default()
     };
     (0..shard_count)
         .map(|shard| Store::new(&config(shard)).expect("reserved"))

@@ -451,6 +451,7 @@ fn new_store(shard: usize, shard_count: usize) -> Store {
             chunk_count: 1,
             chunk_bytes: 64 << 10,
         },
+        ..StoreConfig::default()
     };
     Store::new(&config).expect("address space is to be had")
 }
