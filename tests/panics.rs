@@ -26,6 +26,7 @@ impl Run {
     fn start(&self, driver: DriverChoice) -> JobHandle {
         let storage: Arc<dyn Storage> = Arc::new(self.disk.clone());
         let job = Job::builder("panics")
+            .restart(frazil::RestartStrategy::None)
             .cores(Cores::count(3))
             .checkpoints(Checkpoints::manual().storage(Arc::clone(&storage)))
             .driver(driver)

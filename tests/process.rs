@@ -75,6 +75,7 @@ proptest! {
 fn failure(declare: impl Fn(&Flow) + Send + Sync + 'static) -> Error {
     let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
     let job = Job::builder("fails")
+        .restart(frazil::RestartStrategy::None)
         .cores(Cores::count(1))
         .checkpoints(Checkpoints::every(Duration::from_millis(5)).storage(storage))
         .driver(DriverChoice::Thread)

@@ -53,7 +53,9 @@ pub use frazil_io::runtime::{Driver, DriverChoice, DriverDecision, choose_driver
 pub use frazil_io::storage;
 pub use frazil_state as state;
 pub use frazil_state::{Expiry, ExpiryPolicy, Key, StagingSize, StateError, Value};
-pub use job::{Checkpoints, Cores, Job, JobBuilder, JobHandle, Tuning};
+pub use job::{
+    Checkpoints, Cores, Job, JobBuilder, JobHandle, RestartReport, RestartStrategy, Tuning,
+};
 #[doc(hidden)]
 pub use shard::LogicalClock;
 pub use sink::{

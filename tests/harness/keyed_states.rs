@@ -36,6 +36,7 @@ impl KeyedStates {
     pub fn start(&self, storage: Arc<dyn Storage>) -> Result<JobHandle, Error> {
         let checkpoints = Checkpoints::every(Duration::from_millis(2));
         let job = Job::builder("keyed-states")
+            .restart(frazil::RestartStrategy::None)
             .cores(Cores::count(self.shards))
             .checkpoints(checkpoints.storage(Arc::clone(&storage)))
             .driver(DriverChoice::Thread)

@@ -2,6 +2,7 @@
 //! plan.
 
 mod committed;
+mod faults;
 mod gated;
 mod joined_words;
 mod keyed_states;
@@ -15,6 +16,7 @@ mod watched;
 mod word_count;
 
 pub use committed::{assert_nothing_early, committed_rows};
+pub use faults::{Faults, FragileFiles, FragileNumbers, Place};
 pub use gated::{Gate, GatedText};
 pub use joined_words::JoinedWords;
 pub use keyed_states::KeyedStates;

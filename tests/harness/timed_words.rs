@@ -37,6 +37,7 @@ impl TimedWords {
     pub fn start(&self, storage: Arc<dyn Storage>) -> Result<JobHandle, Error> {
         let checkpoints = Checkpoints::every(Duration::from_millis(2));
         let job = Job::builder("timed-words")
+            .restart(frazil::RestartStrategy::None)
             .cores(Cores::count(self.shards))
             .checkpoints(checkpoints.storage(Arc::clone(&storage)))
             .driver(DriverChoice::Thread)

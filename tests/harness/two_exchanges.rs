@@ -33,6 +33,7 @@ impl TwoExchanges {
     pub fn start(&self) -> Result<JobHandle, Error> {
         let checkpoints = Checkpoints::every(Duration::from_millis(2));
         let job = Job::builder("two-exchanges")
+            .restart(frazil::RestartStrategy::None)
             .cores(Cores::count(self.shards))
             .checkpoints(checkpoints.storage(Arc::clone(&self.storage)))
             .driver(DriverChoice::Thread)

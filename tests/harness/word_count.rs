@@ -10,7 +10,7 @@ use super::gated::{Gate, GatedText};
 use frazil::storage::Storage;
 use frazil::{
     CheckpointReport, Checkpoints, Cores, CsvFiles, DriverChoice, Error, Flow, Job, JobHandle,
-    RestoreMode, StagingSize, TextFiles, Tuning,
+    RestartStrategy, RestoreMode, StagingSize, TextFiles, Tuning,
 };
 
 /// Checkpoints of [`WordCount::run_in_steps`] before the last.
@@ -47,6 +47,8 @@ pub struct WordCount {
     pub restore: RestoreMode,
     /// What drives the shards.
     pub driver: DriverChoice,
+    /// What happens after a failure: by default the run ends, so that a test sees it.
+    pub restart: RestartStrategy,
     /// Sizes of rings and pools.
     pub tuning: Tuning,
 }
@@ -70,6 +72,7 @@ impl WordCount {
             max_write_bytes_per_second: None,
             restore: RestoreMode::Eager,
             driver: DriverChoice::Thread,
+            restart: RestartStrategy::None,
             tuning: Tuning {
                 staging: StagingSize {
                     chunk_count: 8,
@@ -136,6 +139,7 @@ impl WordCount {
                     .storage(Arc::clone(&self.checkpoints)),
             )
             .driver(self.driver)
+            .restart(self.restart)
             .state_bytes_per_shard(256 << 20)
             .tuning(self.tuning);
         let job = match &self.restore_from {

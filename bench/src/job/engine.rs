@@ -29,7 +29,10 @@ impl EngineSettings {
             Driver::Glommio => DriverChoice::Glommio,
             Driver::Thread => DriverChoice::Thread,
         };
-        Job::builder(JOB_NAME).cores(cores).driver(driver)
+        Job::builder(JOB_NAME)
+            .restart(frazil::RestartStrategy::None)
+            .cores(cores)
+            .driver(driver)
     }
 
     /// How many shards that makes on this machine.

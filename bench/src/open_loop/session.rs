@@ -56,6 +56,7 @@ impl Session {
             None => Checkpoints::off(),
         };
         let job = Job::builder("open-loop")
+            .restart(frazil::RestartStrategy::None)
             .cores(Cores::count(options.shard_count))
             .checkpoints(checkpoints)
             .tuning(options.engine.tuning)

@@ -55,6 +55,7 @@ pub(super) fn measure(setting: &Setting) -> Result<Ratio, MeasureError> {
 
 fn start(hops: &Hops) -> Result<JobHandle, MeasureError> {
     let job = Job::builder("hop")
+        .restart(frazil::RestartStrategy::None)
         .cores(Cores::count(2))
         .state_bytes_per_shard(64 << 20)
         .build()?;

@@ -79,6 +79,7 @@ impl ChildJob {
             Task::Restart(restore) => Checkpoints::manual().restore(restore.mode()),
         };
         let job = Job::builder("recovery")
+            .restart(frazil::RestartStrategy::None)
             .cores(Cores::count(1))
             .checkpoints(checkpoints.storage(Arc::new(storage)))
             .state_bytes_per_shard((3 * settings.state_bytes).max(256 << 20))

@@ -154,6 +154,7 @@ impl KeyedJob {
         };
         let state_bytes = spec.keys.count() * spec.record_bytes.bytes();
         let job = Job::builder("bench")
+            .restart(frazil::RestartStrategy::None)
             .cores(Cores::count(1))
             .checkpoints(checkpoints)
             .tuning(spec.engine.tuning)

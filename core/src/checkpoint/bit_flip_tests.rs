@@ -88,6 +88,7 @@ impl Whole {
     fn new() -> Self {
         let disk = MemoryStorage::new();
         let job = Job::builder("flipped")
+            .restart(crate::RestartStrategy::None)
             .cores(Cores::count(1))
             .key_groups(1)
             .checkpoints(

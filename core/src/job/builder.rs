@@ -10,6 +10,7 @@ use frazil_state::{KEY_GROUPS_MAX, KeyGroups};
 use super::checkpoints::{Checkpoints, Place};
 use super::cores::Cores;
 use super::handle::JobHandle;
+use super::restart::RestartStrategy;
 use super::tuning::Tuning;
 use crate::error::Error;
 use crate::flow::Flow;
@@ -27,6 +28,8 @@ pub struct Job {
     pub(super) key_groups: KeyGroups,
     pub(super) state_bytes_per_shard: u64,
     pub(super) allow_dropped_state: bool,
+    /// `None` leaves it to what can be gone on from.
+    pub(super) restart: Option<RestartStrategy>,
     /// A place and, if it is not the newest, the checkpoint in it.
     pub(super) restore_from: Option<(Place, Option<u64>)>,
     pub(super) tuning: Tuning,
@@ -44,6 +47,7 @@ impl Job {
             key_group_count: KeyGroups::default().count(),
             state_bytes_per_shard: STATE_BYTES_PER_SHARD,
             allow_dropped_state: false,
+            restart: None,
             restore_from: None,
             tuning: Tuning::default(),
             clock: None,
@@ -54,7 +58,7 @@ impl Job {
     /// returns when all shards run.
     ///
     /// `build` is called once on this thread to plan the flow, and once on every shard to build it;
-    /// it must make the same calls each time.
+    /// after a failure again (see [`RestartStrategy`]). It must make the same calls each time.
     ///
     /// # Errors
     /// A flow that is not valid, input that cannot be read or has changed, a checkpoint directory
@@ -85,6 +89,7 @@ pub struct JobBuilder {
     key_group_count: u32,
     state_bytes_per_shard: u64,
     allow_dropped_state: bool,
+    restart: Option<RestartStrategy>,
     restore_from: Option<(Place, Option<u64>)>,
     tuning: Tuning,
     clock: Option<LogicalClock>,
@@ -160,6 +165,15 @@ impl JobBuilder {
         self
     }
 
+    /// What happens when the running job fails; see there for what happens by default.
+    ///
+    /// A strategy that restarts needs a place for checkpoints. Chosen for a flow with a source that
+    /// cannot be replayed, it loses what that source gave since the checkpoint.
+    pub fn restart(mut self, strategy: RestartStrategy) -> Self {
+        self.restart = Some(strategy);
+        self
+    }
+
     /// Sizes that only tests change.
     #[doc(hidden)]
     pub fn tuning(mut self, tuning: Tuning) -> Self {
@@ -181,6 +195,7 @@ impl JobBuilder {
     pub fn build(self) -> Result<Job, Error> {
         let (cpus, may_spin) = self.cores.place()?;
         self.checkpoints.check()?;
+        self.check_restart()?;
         let groups = self.key_group_count;
         let shards = u32::try_from(cpus.len()).expect("at most 64");
         if !groups.is_power_of_two() || groups > KEY_GROUPS_MAX || groups < shards {
@@ -199,9 +214,26 @@ impl JobBuilder {
             key_groups: KeyGroups::new(groups),
             state_bytes_per_shard: self.state_bytes_per_shard,
             allow_dropped_state: self.allow_dropped_state,
+            restart: self.restart,
             restore_from: self.restore_from,
             tuning: self.tuning,
             clock: self.clock,
         })
+    }
+
+    /// Without checkpoints a restart would begin with nothing, in silence.
+    fn check_restart(&self) -> Result<(), Error> {
+        let Some(strategy) = self.restart else {
+            return Ok(());
+        };
+        strategy.check()?;
+        if strategy != RestartStrategy::None && !self.checkpoints.has_place() {
+            return Err(Error::Setting {
+                setting: "JobBuilder::restart",
+                expected: "a place: Checkpoints::dir or Checkpoints::storage".to_owned(),
+                found: "none".to_owned(),
+            });
+        }
+        Ok(())
     }
 }

@@ -148,6 +148,10 @@ impl Checkpoints {
         }
     }
 
+    pub(super) fn has_place(&self) -> bool {
+        self.place.is_some()
+    }
+
     /// Opens the place; `None` where no checkpoints are kept.
     pub(crate) fn open(&self) -> Result<Option<Arc<dyn Storage>>, Error> {
         self.place.as_ref().map(Place::open).transpose()

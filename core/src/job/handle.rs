@@ -1,22 +1,18 @@
 //! The handle of a running job.
 
-use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
 
-use frazil_io::runtime::{Bell, DriverDecision};
+use frazil_io::runtime::{DriverDecision, spawn_helper};
 use frazil_io::storage::Storage;
 
-use crate::checkpoint::{
-    CheckpointReport, CheckpointTrace, Notice, RecoveryReport, Watch, WriteBudget, WriterCommand,
-};
+use super::restart::RestartStrategy;
+use super::shared::{RestartReport, RunLinks, Shared, Wish, locked};
+use super::start::{Lasting, Run};
+use super::supervisor::Supervisor;
+use crate::checkpoint::{CheckpointReport, CheckpointTrace, Notice, RecoveryReport};
 use crate::error::Error;
-use crate::shard::ShardProbe;
-use crate::statistics::{ShardStatistics, Statistics};
-
-/// How long [`JobHandle::statistics`] waits for a shard that is busy with something else.
-const STATISTICS_PATIENCE: Duration = Duration::from_millis(50);
+use crate::statistics::Statistics;
 
 /// A running job. Dropping the handle lets the job run on.
 ///
@@ -39,53 +35,54 @@ const STATISTICS_PATIENCE: Duration = Duration::from_millis(50);
 /// # Ok::<(), frazil::Error>(())
 /// ```
 pub struct JobHandle {
-    pub(super) coordinator: JoinHandle<Result<(), Error>>,
-    pub(super) notices: Sender<Notice>,
-    pub(super) shards: Vec<(Arc<ShardProbe>, Bell)>,
-    pub(super) watch: Watch,
-    pub(super) collected: Mutex<Statistics>,
-    pub(super) recovery: Option<RecoveryReport>,
-    pub(super) driver: DriverDecision,
+    supervisor: JoinHandle<Result<(), Error>>,
+    pub(super) shared: Arc<Shared>,
+    recovery: Option<RecoveryReport>,
+    driver: DriverDecision,
     /// Where checkpoints are kept, if they are.
     pub(super) storage: Option<Arc<dyn Storage>>,
-    pub(super) budget: Arc<WriteBudget>,
-    pub(super) commands: Sender<WriterCommand>,
 }
 
 impl JobHandle {
+    /// The handle of a job whose first run has begun.
+    pub(super) fn of(
+        lasting: Lasting,
+        mut run: Run,
+        strategy: RestartStrategy,
+    ) -> Result<Self, Error> {
+        let shared = Arc::clone(&lasting.shared);
+        let recovery = run.recovery.take();
+        let (driver, storage) = (lasting.driver.clone(), lasting.storage.clone());
+        let cpus = lasting.job.cpus.clone();
+        let supervisor = Supervisor::new(lasting, strategy, run);
+        let supervise = move || supervisor.supervise();
+        Ok(Self {
+            supervisor: spawn_helper("frazil-coordinator", &cpus, supervise)?,
+            shared,
+            recovery,
+            driver,
+            storage,
+        })
+    }
+
     /// Waits until the job has ended: all input is read and committed, or it was stopped.
     ///
     /// # Errors
-    /// Why it failed. What was committed before stays committed; starting the job again goes on
-    /// from there.
+    /// Why it failed, and was not started again. What was committed before stays committed;
+    /// starting the job again goes on from there.
     pub fn wait(self) -> Result<Statistics, Error> {
-        let Self {
-            coordinator,
-            shards,
-            watch,
-            collected,
-            ..
-        } = self;
-        let joined = coordinator.join().map_err(|_| Error::HelperPanicked {
-            thread: "coordinator",
-            message: "see the panic message above".to_owned(),
-        })?;
-        joined?;
-        let mut total = into_inner(collected);
-        for (probe, _) in &shards {
-            collect(probe, &mut total);
-        }
-        total.checkpoints = locked(&watch.statistics).clone();
-        Ok(total)
+        let joined = self.supervisor.join();
+        joined.map_err(|payload| Error::panicked("coordinator", &*payload))??;
+        Ok(self.shared.statistics())
     }
 
     /// Asks the job to stop after a last checkpoint; a later start goes on from it. Does not wait.
     pub fn stop(&self) {
-        // A job that has ended needs no stop.
-        let _ = self.notices.send(Notice::Stop);
+        self.shared.want(Wish::Stop);
     }
 
-    /// Makes a checkpoint now and waits until it is durable.
+    /// Makes a checkpoint now and waits until it is durable. If the job fails meanwhile and is
+    /// started again, the next run makes it.
     ///
     /// # Errors
     /// [`Error::CheckpointDropped`] with the reason, [`Error::NoCheckpoints`] for a job without a
@@ -94,29 +91,36 @@ impl JobHandle {
         if self.storage.is_none() {
             return Err(Error::NoCheckpoints);
         }
-        let (asker, answer) = channel();
-        let sent = self.notices.send(Notice::Trigger(asker));
-        sent.map_err(|_| Error::Ended)?;
-        answer.recv().map_err(|_| Error::Ended)?
+        let trigger = |links: &RunLinks, asker| {
+            let _ = links.notices.send(Notice::Trigger(asker));
+        };
+        let (_, made) = self.shared.ask(trigger)?;
+        made
     }
 
-    /// The newest checkpoint that this run has made durable.
+    /// The newest checkpoint that was made durable since the start.
     #[must_use]
     pub fn newest_checkpoint(&self) -> Option<CheckpointReport> {
-        locked(&self.watch.newest).clone()
+        locked(&self.shared.watch.newest).clone()
     }
 
-    /// The last 300 checkpoints of this run, oldest first, with the one in flight and those that
-    /// were dropped: when each phase began and ended, on every shard.
+    /// The last 300 checkpoints since the start, oldest first, with the one in flight and those
+    /// that were dropped: when each phase began and ended, on every shard.
     #[must_use]
     pub fn checkpoint_history(&self) -> Vec<CheckpointTrace> {
-        self.watch.history.traces()
+        self.shared.watch.history.traces()
     }
 
-    /// How the job came back, if it was restored from a checkpoint.
+    /// How the job came back at its start, if it was restored from a checkpoint.
     #[must_use]
     pub fn recovery(&self) -> Option<&RecoveryReport> {
         self.recovery.as_ref()
+    }
+
+    /// How often the job failed and was started again since, and why.
+    #[must_use]
+    pub fn restarts(&self) -> RestartReport {
+        self.shared.restarts()
     }
 
     /// Which driver runs the shards, and why.
@@ -128,48 +132,13 @@ impl JobHandle {
     /// True once the job has ended, for whatever reason.
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        self.coordinator.is_finished()
+        self.supervisor.is_finished()
     }
 
-    /// Everything measured so far. A shard that is stuck in user code for longer than 50 ms is left
-    /// out until the next call.
+    /// Everything measured so far, over all restarts. A shard that is stuck in user code for longer
+    /// than 50 ms is left out until the next call.
     #[must_use]
     pub fn statistics(&self) -> Statistics {
-        for (probe, bell) in &self.shards {
-            *locked(&probe.empty) = Some(Box::new(ShardStatistics::new()));
-            bell.ring();
-        }
-        let begun = Instant::now();
-        let mut total = locked(&self.collected);
-        for (probe, _) in &self.shards {
-            while locked(&probe.filled).is_empty()
-                && begun.elapsed() < STATISTICS_PATIENCE
-                && !self.is_finished()
-            {
-                std::thread::sleep(Duration::from_micros(200));
-            }
-            collect(probe, &mut total);
-        }
-        total.checkpoints = locked(&self.watch.statistics).clone();
-        total.clone()
+        self.shared.statistics()
     }
-}
-
-fn collect(probe: &ShardProbe, total: &mut Statistics) {
-    for statistics in locked(&probe.filled).drain(..) {
-        total.add_shard(&statistics);
-    }
-}
-
-/// Histograms stay usable whatever a thread did that held the lock.
-fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner)
-}
-
-fn into_inner<T>(mutex: Mutex<T>) -> T {
-    mutex
-        .into_inner()
-        .unwrap_or_else(std::sync::PoisonError::into_inner)
 }

@@ -4,13 +4,18 @@ mod builder;
 mod checkpoints;
 mod cores;
 mod handle;
+mod restart;
 mod savepoints;
 mod shards;
+mod shared;
 mod start;
+mod supervisor;
 mod tuning;
 
 pub use builder::{Job, JobBuilder};
 pub use checkpoints::Checkpoints;
 pub use cores::Cores;
 pub use handle::JobHandle;
+pub use restart::RestartStrategy;
+pub use shared::RestartReport;
 pub use tuning::Tuning;

@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::Sender;
 
 use frazil_io::storage::{FileStorage, Storage};
 
 use super::handle::JobHandle;
+use super::shared::{RunLinks, Shared};
 use crate::checkpoint::{
     KeepCommand, SavepointReport, WriteBudget, WriterCommand, newest_checkpoint, write_savepoint,
 };
@@ -40,8 +41,8 @@ impl JobHandle {
     pub fn savepoint_to(&self, destination: Arc<dyn Storage>) -> Result<SavepointReport, Error> {
         self.checkpoint()?;
         let source = self.storage.as_ref().ok_or(Error::NoCheckpoints)?;
-        let held = Hold::newest(&self.commands)?;
-        write_savepoint(source, held.checkpoint, &destination, &self.budget)
+        let held = Hold::newest(&self.shared)?;
+        write_savepoint(source, held.checkpoint, &destination, &held.links.budget)
     }
 
     /// Stops the job after a last checkpoint, waits until it has ended, and writes that checkpoint
@@ -87,43 +88,45 @@ impl JobHandle {
 
     fn keep(
         &self,
-        command: impl FnOnce(Sender<Result<(), Error>>) -> KeepCommand,
+        command: impl Fn(Sender<Result<(), Error>>) -> KeepCommand,
     ) -> Result<(), Error> {
         if self.storage.is_none() {
             return Err(Error::NoCheckpoints);
         }
-        let (asker, answer) = channel();
-        let sent = self.commands.send(WriterCommand::Keep(command(asker)));
-        sent.map_err(|_| Error::Ended)?;
-        answer.recv().map_err(|_| Error::Ended)?
+        let ask = |links: &RunLinks, asker| {
+            let _ = links.commands.send(WriterCommand::Keep(command(asker)));
+        };
+        let (_, done) = self.shared.ask(ask)?;
+        done
     }
 }
 
-/// Keeps the files of a checkpoint as long as it lives.
-struct Hold<'a> {
-    commands: &'a Sender<WriterCommand>,
+/// Keeps the files of a checkpoint as long as it lives, or as the run does that made it.
+struct Hold {
+    links: RunLinks,
     checkpoint: u64,
 }
 
-impl<'a> Hold<'a> {
+impl Hold {
     /// Holds the newest checkpoint.
-    fn newest(commands: &'a Sender<WriterCommand>) -> Result<Self, Error> {
-        let (answer, held) = channel();
-        let command = WriterCommand::Keep(KeepCommand::HoldNewest { answer });
-        commands.send(command).map_err(|_| Error::Ended)?;
-        let checkpoint = held.recv().map_err(|_| Error::Ended)?;
+    fn newest(shared: &Shared) -> Result<Self, Error> {
+        let ask = |links: &RunLinks, answer| {
+            let command = WriterCommand::Keep(KeepCommand::HoldNewest { answer });
+            let _ = links.commands.send(command);
+        };
+        let (links, checkpoint) = shared.ask(ask)?;
         Ok(Self {
-            commands,
-            checkpoint: checkpoint.expect("a checkpoint of this run is durable"),
+            links,
+            checkpoint: checkpoint.expect("a checkpoint of this job is durable"),
         })
     }
 }
 
-impl Drop for Hold<'_> {
+impl Drop for Hold {
     fn drop(&mut self) {
         let checkpoint = self.checkpoint;
         let command = WriterCommand::Keep(KeepCommand::Release { checkpoint });
-        // A job that has ended holds nothing.
-        let _ = self.commands.send(command);
+        // A run that has ended holds nothing.
+        let _ = self.links.commands.send(command);
     }
 }

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Instant;
 
-use frazil_io::runtime::{Bell, Driver, Heartbeat, LoopSpec, PinnedThread, spawn_pinned};
+use frazil_io::runtime::{Bell, Heartbeat, LoopSpec, PinnedThread, spawn_pinned};
 use frazil_state::{KeyGroups, PopulateJob, Store};
 
 use super::builder::Job;
+use super::start::{Build, Lasting};
 use crate::checkpoint::{Notice, Recovered};
 use crate::error::Error;
 use crate::exchange::ShardRings;
@@ -97,18 +98,15 @@ pub(super) struct Spawned {
     pub(super) failure: Option<Error>,
 }
 
-pub(super) fn spawn_shards<F>(
-    job: &Job,
-    driver: Driver,
+pub(super) fn spawn_shards(
+    lasting: &Lasting,
     common: &Common,
     seeds: Vec<Seed>,
     rings: Vec<ShardRings>,
     operators: Vec<&'static str>,
-    build: Arc<F>,
-) -> Spawned
-where
-    F: Fn(&Flow) + Send + Sync + 'static,
-{
+) -> Spawned {
+    let job = &lasting.job;
+    let driver = lasting.driver.driver;
     let mut spawned = Spawned {
         threads: Vec::new(),
         heartbeat: None,
@@ -121,7 +119,7 @@ where
             seed,
             rings,
             operators: operators.clone(),
-            build: Arc::clone(&build),
+            build: Arc::clone(&lasting.build),
             bells: common.bells.clone(),
             control: Arc::clone(&common.control),
             probe: Arc::clone(&common.probes[index]),
@@ -161,12 +159,12 @@ where
 }
 
 /// Builds a shard on its own thread.
-struct Birth<F> {
+struct Birth {
     index: usize,
     seed: Seed,
     rings: ShardRings,
     operators: Vec<&'static str>,
-    build: Arc<F>,
+    build: Arc<Build>,
     bells: Vec<Bell>,
     control: Arc<JobControl>,
     probe: Arc<ShardProbe>,
@@ -177,7 +175,7 @@ struct Birth<F> {
     ready: Sender<()>,
 }
 
-impl<F: Fn(&Flow)> Birth<F> {
+impl Birth {
     fn make(self) -> Shard {
         let mut store = self.seed.store;
         let context = BuildContext {

@@ -1,9 +1,9 @@
 //! Starting a job: plan, recover, connect, spawn.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, channel};
-use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use frazil_io::runtime::{
@@ -15,24 +15,51 @@ use frazil_state::{HASH_ID, HASH_SEED, PopulateJob, StoreConfig};
 
 use super::builder::Job;
 use super::handle::JobHandle;
+use super::restart::RestartStrategy;
 use super::shards::{Common, seeds, spawn_shards};
+use super::shared::{RunLinks, Shared};
 use crate::checkpoint::{
     Coordinator, CoordinatorParts, FoldJob, JobIdentity, ManifestTemplate, Notice, Outlets,
-    Recovered, Savepoint, Watch, WriteBudget, Writer, WriterCommand, WriterParts, flow_fingerprint,
-    recover, recover_from_savepoint,
+    Recovered, RecoveryReport, Savepoint, WriteBudget, Writer, WriterCommand, WriterParts,
+    flow_fingerprint, newest_checkpoint, recover, recover_from_savepoint,
 };
 use crate::error::Error;
 use crate::flow::{Flow, FlowPlan};
 use crate::shard::{LinkSize, ShardLink, WriterLink};
-use crate::statistics::Statistics;
+
+/// What all runs of a job have in common.
+pub(super) struct Lasting {
+    pub(super) job: Job,
+    pub(super) build: Arc<Build>,
+    pub(super) driver: DriverDecision,
+    pub(super) storage: Option<Arc<dyn Storage>>,
+    pub(super) shared: Arc<Shared>,
+    /// Held until the job is over: no other process takes the directory between two runs.
+    _lock: Option<Box<dyn StorageLock>>,
+}
+
+/// The closure that declares the flow.
+pub(super) type Build = dyn Fn(&Flow) + Send + Sync;
+
+/// One run of a job: from recovery to the end of all its threads.
+pub(super) struct Run {
+    pub(super) coordinator: Coordinator,
+    pub(super) links: RunLinks,
+    pub(super) recovery: Option<RecoveryReport>,
+}
+
+/// What a run begins with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Beginning {
+    /// What the user chose to start from.
+    Start,
+    /// The job's own newest checkpoint; what the user chose only if it has made none yet.
+    Restart,
+}
 
 /// Everything that is known before a thread is started.
 struct Prepared {
     plan: FlowPlan,
-    driver: DriverDecision,
-    storage: Option<Arc<dyn Storage>>,
-    /// Held until the job is over.
-    lock: Option<Box<dyn StorageLock>>,
     outlets: Outlets,
     recovered: Recovered,
 }
@@ -41,89 +68,105 @@ pub(super) fn start<F>(job: Job, build: F) -> Result<JobHandle, Error>
 where
     F: Fn(&Flow) + Send + Sync + 'static,
 {
-    let mut prepared = prepare(&job, &build)?;
-    let (common, inboxes) = Common::new(job.cpus.len(), job.clock());
-    let (links, shard_links) = links(&job, &common.bells);
-    let storage = prepared.storage.clone();
-    let seeds = seeds(
-        &job,
-        &prepared.plan,
-        &mut prepared.recovered,
-        links,
-        storage.is_some(),
-    );
-    let watch = Watch::new();
-    let report = prepared.recovered.report.take();
-    let next_epoch = prepared.recovered.next_epoch;
-    let driver = prepared.driver.clone();
-    let lock = prepared.lock.take();
-    let verbs = prepared.plan.operators.clone();
-    let stage_names = prepared.plan.stage_names.clone();
-    let rings = prepared
-        .plan
-        .connect(job.cpus.len(), job.tuning.ring_messages);
-    // Helpers start before anything is pinned: children inherit a pin.
-    let helpers = Helpers::start(&job, prepared, shard_links, &common, &watch)?;
-    let populator = spawn_populator(&job, inboxes.populate)?;
-    let spawned = spawn_shards(
-        &job,
-        driver.driver,
-        &common,
-        seeds,
-        rings,
-        verbs,
-        Arc::new(build),
-    );
-    let commands = helpers.commands.clone();
-    let coordinator = Coordinator::new(CoordinatorParts {
-        timing: job.checkpoints.timing(),
-        next_epoch,
-        control: Arc::clone(&common.control),
-        bells: common.bells.clone(),
-        shards: spawned.threads,
-        heartbeat: spawned.heartbeat,
-        writer: helpers.writer,
-        folder: helpers.folder,
-        populator,
-        restorer: helpers.restorer,
-        commands: helpers.commands,
-        notices: inboxes.notices,
-        newest: Arc::clone(&watch.newest),
-        operator_of: operators_of_shard(&common, stage_names),
-    });
-    // The populator ends with the last shard.
-    drop(common.populate);
-    if let Some(failure) = spawned.failure {
-        let _ = common.notices.send(Notice::Fatal(Box::new(failure)));
-        coordinator.run()?;
-        return Err(Error::Ended);
+    let driver = choose_driver(job.driver)?;
+    let shards = job.cpus.len();
+    tracing::info!(job = job.name, shards, driver = driver.reason, "starting");
+    let plan = Flow::plan(&build, shards)?;
+    let unrepeatable = plan.sources.iter().filter(|source| !source.replayable);
+    for source in unrepeatable.clone() {
+        let name = &source.name;
+        tracing::warn!(
+            name,
+            "cannot be replayed: a crash loses what followed the last checkpoint"
+        );
     }
-    Ok(JobHandle {
-        coordinator: spawn_coordinator(&job, coordinator, lock)?,
-        notices: common.notices,
-        shards: common.probes.into_iter().zip(common.bells).collect(),
-        watch,
-        collected: Mutex::new(Statistics::new()),
-        recovery: report,
+    let is_replayable = unrepeatable.count() == 0;
+    let storage = job.checkpoints.open()?;
+    let lock = match &storage {
+        Some(storage) => Some(storage.lock()?),
+        None => None,
+    };
+    let strategy = job
+        .restart
+        .unwrap_or(match storage.is_some() && is_replayable {
+            true => RestartStrategy::exponential(),
+            false => RestartStrategy::None,
+        });
+    let lasting = Lasting {
+        job,
+        build: Arc::new(build),
         driver,
         storage,
-        budget: helpers.budget,
-        commands,
-    })
+        shared: Arc::new(Shared::new()),
+        _lock: lock,
+    };
+    let run = Run::start(&lasting, plan, Beginning::Start)?;
+    JobHandle::of(lasting, run, strategy)
 }
 
-/// The job's storage stays locked until all its threads have ended.
-fn spawn_coordinator(
-    job: &Job,
-    coordinator: Coordinator,
-    lock: Option<Box<dyn StorageLock>>,
-) -> Result<JoinHandle<Result<(), Error>>, Error> {
-    let thread = spawn_helper("frazil-coordinator", &job.cpus, move || {
-        let outcome = coordinator.run();
-        drop(lock);
-        outcome
-    })?;
-    Ok(thread)
+impl Run {
+    /// Recovers the job and starts all threads of a run.
+    ///
+    /// # Errors
+    /// As [`Job::start`].
+    pub(super) fn start(
+        lasting: &Lasting,
+        plan: FlowPlan,
+        beginning: Beginning,
+    ) -> Result<Self, Error> {
+        let job = &lasting.job;
+        let storage = &lasting.storage;
+        let mut prepared = prepare(job, storage.as_ref(), plan, beginning)?;
+        let (common, inboxes) = Common::new(job.cpus.len(), job.clock());
+        let (links, shard_links) = links(job, &common.bells);
+        let recovered = &mut prepared.recovered;
+        let seeds = seeds(job, &prepared.plan, recovered, links, storage.is_some());
+        let recovery = recovered.report.take();
+        let next_epoch = recovered.next_epoch;
+        let verbs = prepared.plan.operators.clone();
+        let stage_names = prepared.plan.stage_names.clone();
+        let rings = prepared
+            .plan
+            .connect(job.cpus.len(), job.tuning.ring_messages);
+        // Helpers start before anything is pinned: children inherit a pin.
+        let helpers = Helpers::start(lasting, prepared, shard_links, &common)?;
+        let populator = spawn_populator(job, inboxes.populate)?;
+        let spawned = spawn_shards(lasting, &common, seeds, rings, verbs);
+        let commands = helpers.commands.clone();
+        let coordinator = Coordinator::new(CoordinatorParts {
+            timing: job.checkpoints.timing(),
+            next_epoch,
+            control: Arc::clone(&common.control),
+            bells: common.bells.clone(),
+            shards: spawned.threads,
+            heartbeat: spawned.heartbeat,
+            writer: helpers.writer,
+            folder: helpers.folder,
+            populator,
+            restorer: helpers.restorer,
+            commands: helpers.commands,
+            notices: inboxes.notices,
+            newest: Arc::clone(&lasting.shared.watch.newest),
+            operator_of: operators_of_shard(&common, stage_names),
+        });
+        // The populator ends with the last shard.
+        drop(common.populate);
+        if let Some(failure) = spawned.failure {
+            let _ = common.notices.send(Notice::Fatal(Box::new(failure)));
+            coordinator.run()?;
+            return Err(Error::Ended);
+        }
+        Ok(Self {
+            coordinator,
+            links: RunLinks {
+                notices: common.notices,
+                commands,
+                budget: helpers.budget,
+                shards: common.probes.into_iter().zip(common.bells).collect(),
+            },
+            recovery,
+        })
+    }
 }
 
 /// Names what a shard ran last, for the message of a panic.
@@ -139,32 +182,18 @@ fn operators_of_shard(
     })
 }
 
-fn prepare(job: &Job, build: &impl Fn(&Flow)) -> Result<Prepared, Error> {
-    let driver = choose_driver(job.driver)?;
-    let shards = job.cpus.len();
-    tracing::info!(job = job.name, shards, driver = driver.reason, "starting");
-    let mut plan = Flow::plan(build, shards)?;
-    let storage = job.checkpoints.open()?;
-    for source in plan.sources.iter().filter(|source| !source.replayable) {
-        let name = &source.name;
-        tracing::warn!(
-            name,
-            "cannot be replayed: a crash loses what followed the last checkpoint"
-        );
-    }
-    let lock = match &storage {
-        Some(storage) => Some(storage.lock()?),
-        None => None,
-    };
+fn prepare(
+    job: &Job,
+    storage: Option<&Arc<dyn Storage>>,
+    mut plan: FlowPlan,
+    beginning: Beginning,
+) -> Result<Prepared, Error> {
     let mut outlets = Outlets::new(std::mem::take(&mut plan.sinks));
     let configs = store_configs(job);
-    let mut recovered = recovered(job, storage.as_ref(), &plan, &configs, &mut outlets)?;
+    let mut recovered = recovered(job, storage, &plan, &configs, &mut outlets, beginning)?;
     recovered.ledger.fold_from(job.tuning.fold_chain_bytes_min);
     Ok(Prepared {
         plan,
-        driver,
-        storage,
-        lock,
         outlets,
         recovered,
     })
@@ -176,6 +205,7 @@ fn recovered(
     plan: &FlowPlan,
     configs: &[StoreConfig],
     outlets: &mut Outlets,
+    beginning: Beginning,
 ) -> Result<Recovered, Error> {
     let identity = JobIdentity {
         name: job.name.clone(),
@@ -183,7 +213,11 @@ fn recovered(
         keep: job.checkpoints.keep,
         allow_dropped_state: job.allow_dropped_state,
     };
-    if let Some((place, checkpoint)) = &job.restore_from {
+    let own = match (beginning, storage) {
+        (Beginning::Restart, Some(storage)) => newest_checkpoint(&storage.list()?),
+        (Beginning::Restart, None) | (Beginning::Start, _) => None,
+    };
+    if let Some((place, checkpoint)) = job.restore_from.as_ref().filter(|_| own.is_none()) {
         let place = place.open_existing()?;
         let savepoint = Savepoint::find(&*place, *checkpoint)?;
         return recover_from_savepoint(
@@ -268,12 +302,13 @@ struct Helpers {
 
 impl Helpers {
     fn start(
-        job: &Job,
+        lasting: &Lasting,
         prepared: Prepared,
         links: Vec<ShardLink>,
         common: &Common,
-        watch: &Watch,
     ) -> Result<Self, Error> {
+        let job = &lasting.job;
+        let watch = &lasting.shared.watch;
         let restorer = match prepared.recovered.restoring {
             Some(restoring) => {
                 let (notices, statistics) = (common.notices.clone(), Arc::clone(&watch.statistics));
@@ -290,7 +325,7 @@ impl Helpers {
                 job: template(job, &prepared.plan),
                 stage_count: prepared.plan.stage_names.len(),
             },
-            storage: prepared.storage,
+            storage: lasting.storage.clone(),
             links,
             outlets: prepared.outlets,
             ledger: prepared.recovered.ledger,
