@@ -1,6 +1,6 @@
 //! The glommio driver: one executor a thread, one long-lived task in it.
 //!
-//! Four properties of glommio 0.9 shape this file:
+//! Five properties of glommio 0.9 shape this file:
 //!
 //! * If an executor's preempt timer expires between being set and the first task's turn, the
 //!   executor takes that for idleness and parks with its task ready to run. Before the task was
@@ -13,6 +13,8 @@
 //!   sleep.
 //! * A panic in a task takes its executor down half way, so panics are caught in every poll.
 //! * A task alive at shutdown leaks, so the loop is dropped and its bell disarmed inside the task.
+//! * An executor leaves a descriptor and memory behind, so executors are lent by a
+//!   [pool](super::executor_pool) and never end.
 //!
 //! Whether `io_uring` works at all is for the [preflight](super::choose_driver) to say: where it
 //! does not, glommio panics or even ends the process.
@@ -44,10 +46,13 @@ const GIVE_WAY_INTERVAL: Duration = Duration::from_millis(1);
 /// Turns between two looks at the clock.
 const TURN_COUNT_PER_LOOK: u32 = 16;
 
-/// Builds an executor on the current thread, reports, and turns the loop until it is done or
-/// panics.
+/// What loops run on.
+pub(super) type Executor = LocalExecutor;
+
+/// Reports, and turns the loop on the current thread's executor until it is done or panics. The
+/// executor can run other loops afterwards.
 pub(super) fn run<L, F>(
-    cpu: Option<CpuId>,
+    executor: &Executor,
     start: &StartReport,
     plan: Plan<F>,
 ) -> Result<(), PanicMessage>
@@ -55,13 +60,6 @@ where
     F: FnOnce() -> L + 'static,
     L: PinnedLoop + 'static,
 {
-    let executor = match make_executor(cpu) {
-        Ok(executor) => executor,
-        Err(reason) => {
-            start.failed(reason);
-            return Ok(());
-        }
-    };
     start.running();
     executor.run(async move {
         let outcome = catch_panics(turn_until_done(plan)).await;
@@ -69,7 +67,8 @@ where
     })
 }
 
-fn make_executor(cpu: Option<CpuId>) -> Result<LocalExecutor, String> {
+/// An executor for the current thread, which it pins.
+pub(super) fn make_executor(cpu: Option<CpuId>) -> Result<Executor, String> {
     let placement = cpu
         .and_then(CpuId::index)
         .map_or(Placement::Unbound, Placement::Fixed);

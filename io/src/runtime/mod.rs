@@ -13,6 +13,7 @@
 //! | `pinned` | starting a pinned thread and what comes back from it |
 //! | `thread_driver` | waiting on a plain thread |
 //! | `glommio_driver` | waiting on a glommio executor; the one file that names glommio |
+//! | `executor_pool` | glommio's executors and their threads, lent to loops and never ended |
 //! | `heartbeat` | the thread that frees a loop whose executor parked with work to do |
 //! | `helper` | threads that keep off the CPUs of loops |
 //! | `placement` | the CPUs that this process may use |
@@ -20,6 +21,7 @@
 
 mod bell;
 mod drive;
+mod executor_pool;
 mod glommio_driver;
 mod heartbeat;
 mod helper;
