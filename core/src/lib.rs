@@ -43,9 +43,10 @@ pub use checkpoint::{
 };
 pub use error::Error;
 pub use flow::{
-    AggregatedStream, AggregatingState, BroadcastStream, ExpiringState, Flow, FlowError, Keyed,
-    KeyedStream, ListProcess, ListState, MapState, Out, PendingTimers, Plain, Process,
-    ProcessContext, ProcessResult, ProcessedStream, Record, RecordBatch, ReducingState, SideOutput,
+    AggregatedStream, AggregatingState, BroadcastContext, BroadcastProcess, BroadcastState,
+    BroadcastStream, ConnectedStream, ExpiringState, Flow, FlowError, Keyed, KeyedStream,
+    ListProcess, ListState, MapState, Out, PendingTimers, Plain, Process, ProcessContext,
+    ProcessResult, ProcessedStream, ReadContext, Record, RecordBatch, ReducingState, SideOutput,
     States, Stream, Timers, ValueState,
 };
 pub use frazil_io::IoError;

@@ -1,5 +1,6 @@
 //! A job with every way in which streams join, branch and spread: the words of two texts, counted,
-//! counted by length behind a rebalance, and the counts counted by their parity.
+//! counted by length behind a rebalance, the counts counted by their parity, and the words of the
+//! second text told to all shards for the words that they own.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
@@ -8,7 +9,7 @@ use std::time::Duration;
 
 use frazil::storage::Storage;
 use frazil::{
-    Checkpoints, Cores, CsvFiles, DriverChoice, Error, Flow, Job, JobHandle, TextFiles, Tuning,
+    Checkpoints, Cores, CsvFiles, DriverChoice, Error, Flow, Job, JobHandle, Out, TextFiles, Tuning,
 };
 
 /// Settings of one run.
@@ -44,14 +45,10 @@ impl JoinedWords {
 
     fn declare(&self, flow: &Flow, storage: &Arc<dyn Storage>) {
         let [first, second] = &self.inputs;
-        let [words, more_words] = flow
+        let [words, more_words, known_words] = flow
             .source(TextFiles::new([first]).rounds(self.rounds))
             .union(flow.source(TextFiles::new([second])))
-            .flat_map(|line, out| {
-                for word in line.split_whitespace() {
-                    out.push(word);
-                }
-            })
+            .flat_map(words_of)
             .fan_out();
         let [counts, more_counts] = words
             .key_by(|word| word)
@@ -70,10 +67,38 @@ impl JoinedWords {
             .aggregate("parities", 0u64, |sum, (_word, count)| *sum += count)
             .emit_at_end()
             .map(|(parity, sum)| (format!("parity {parity}"), *sum));
+        let told = flow
+            .source(TextFiles::new([second]).rounds(3))
+            .flat_map(words_of)
+            .broadcast();
+        let told_counts = known_words
+            .key_by(|word| word)
+            .connect(told)
+            .process(
+                |states| {
+                    (
+                        states.timers("at end"),
+                        states.broadcast::<str, u64>("told"),
+                    )
+                },
+                |(at_end, _told), _word, cx, _out| Ok(at_end.set(cx, u64::MAX / 2)?),
+                |(_at_end, told), word, cx, _out| {
+                    let count = told.get(cx, word)?.unwrap_or(0);
+                    Ok(told.put(cx, word, &(count + 1))?)
+                },
+            )
+            .on_timer(|(_at_end, told), _time_ms, cx, out| {
+                if let Some(count) = told.get(cx, cx.key())? {
+                    out.push_owned((format!("told {}", cx.key()), count));
+                }
+                Ok(())
+            })
+            .fire_timers_at_end();
         counts
             .map(|(word, count)| (word.to_owned(), *count))
             .union(lengths)
             .union(parities)
+            .union(told_counts)
             .sink(CsvFiles::new("out").storage(Arc::clone(storage)));
     }
 
@@ -87,6 +112,9 @@ impl JoinedWords {
             }
         }
         let mut rows: HashMap<String, u64> = HashMap::new();
+        for word in texts[1].split_whitespace() {
+            *rows.entry(format!("told {word}")).or_default() += 3;
+        }
         for (word, count) in words {
             if word.len() > 2 {
                 *rows.entry(format!("length {}", word.len())).or_default() += count;
@@ -95,5 +123,11 @@ impl JoinedWords {
             rows.insert(word.to_owned(), count);
         }
         rows.into_iter().map(|row| (row, 1)).collect()
+    }
+}
+
+fn words_of(line: &str, out: &mut Out<str>) {
+    for word in line.split_whitespace() {
+        out.push(word);
     }
 }

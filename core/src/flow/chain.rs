@@ -115,6 +115,19 @@ pub(crate) trait KeyedOperator<R: Record + ?Sized>: 'static {
     ) -> bool;
 }
 
+/// A keyed operator that sees a second stream, all of it on every shard.
+pub(crate) trait BroadcastOperator<R: Record + ?Sized, B: Record + ?Sized>:
+    KeyedOperator<R>
+{
+    /// Takes one record of the second stream. May come between any two batches of keyed records.
+    fn broadcast<N: Operator<Self::Out>>(
+        &mut self,
+        record: B::Ref<'_>,
+        next: &mut N,
+        cx: &mut Context<'_>,
+    );
+}
+
 /// Forwards the calls that an operator without a memory of its own has no part in.
 macro_rules! forward_to_next {
     () => {

@@ -3,6 +3,7 @@
 use frazil_state::{KeyHash, RUN_KEYS_MAX};
 
 use super::chain::{KeyedOperator, Operator};
+use super::operators::SecondInput;
 use super::record::{Record, RecordBatch};
 use super::stage::{Progress, SplitPosition, Stage};
 use crate::exchange::{InputState, Received, Receiver};
@@ -19,9 +20,11 @@ const _: () = assert!(RUN_RECORDS <= RUN_KEYS_MAX);
 ///
 /// A barrier is passed on once every input delivered it and no record in front of it is in hand.
 /// Until then the stage works on; from then to `release` it takes no input.
-pub(super) struct KeyedStage<R: Record + ?Sized, O, N> {
+pub(super) struct KeyedStage<R: Record + ?Sized, S, O, N> {
     index: u32,
     receiver: Receiver<R>,
+    /// An input beside the keyed one.
+    second: S,
     in_hand: Option<InHand<R>>,
     phase: Phase,
     /// The barrier passed on and not yet released.
@@ -50,18 +53,26 @@ enum Phase {
     Ended,
 }
 
-impl<R: Record + ?Sized, O: KeyedOperator<R>, N: Operator<O::Out>> KeyedStage<R, O, N> {
+impl<R, S, O, N> KeyedStage<R, S, O, N>
+where
+    R: Record + ?Sized,
+    S: SecondInput<R, O>,
+    O: KeyedOperator<R>,
+    N: Operator<O::Out>,
+{
     /// A stage that `is_finished` in the restored checkpoint emits no final records again.
     pub(super) fn new(
         index: u32,
         is_finished: bool,
         receiver: Receiver<R>,
+        second: S,
         operator: O,
         next: N,
     ) -> Self {
         Self {
             index,
             receiver,
+            second,
             in_hand: None,
             phase: if is_finished {
                 Phase::Closing
@@ -164,10 +175,16 @@ impl<R: Record + ?Sized, O: KeyedOperator<R>, N: Operator<O::Out>> KeyedStage<R,
         Some(end - begin)
     }
 
-    /// Takes the next batch in hand, or passes the barrier, or turns to the final records.
+    /// Serves the second input, or takes the next batch in hand, or passes the barrier, or turns to
+    /// the final records.
     fn receive(&mut self, cx: &mut Context<'_>) -> Option<usize> {
         if self.barrier.is_some() {
             return None;
+        }
+        if !cx.store.must_wait()
+            && let Some(count) = self.second.step(&mut self.operator, &mut self.next, cx)
+        {
+            return Some(count);
         }
         if let Some(received) = self.receiver.poll() {
             for first in [0, RUN_RECORDS] {
@@ -177,7 +194,7 @@ impl<R: Record + ?Sized, O: KeyedOperator<R>, N: Operator<O::Out>> KeyedStage<R,
             self.in_hand = Some(InHand { received, next: 0 });
             return Some(0);
         }
-        match self.receiver.state() {
+        match self.receiver.state().and(self.second.state()) {
             InputState::Open => return None,
             InputState::Ended => self.phase = Phase::Finals,
             InputState::Held(epoch) => {
@@ -195,7 +212,13 @@ fn run_of(hashes: &[KeyHash], first: usize) -> &[KeyHash] {
     &hashes[first.min(end)..end.min(first + RUN_RECORDS)]
 }
 
-impl<R: Record + ?Sized, O: KeyedOperator<R>, N: Operator<O::Out>> Stage for KeyedStage<R, O, N> {
+impl<R, S, O, N> Stage for KeyedStage<R, S, O, N>
+where
+    R: Record + ?Sized,
+    S: SecondInput<R, O>,
+    O: KeyedOperator<R>,
+    N: Operator<O::Out>,
+{
     fn run(&mut self, cx: &mut Context<'_>) -> Progress {
         let mut worked = self.publish(cx);
         // Timers first: what is due by the time of this turn happens before records that are seen
@@ -220,6 +243,7 @@ impl<R: Record + ?Sized, O: KeyedOperator<R>, N: Operator<O::Out>> Stage for Key
     fn release(&mut self) {
         self.barrier = None;
         self.receiver.release();
+        self.second.release();
     }
 
     fn is_finished(&self) -> bool {

@@ -9,11 +9,11 @@ use super::local_edge::LocalEdge;
 use super::local_head::LocalHead;
 use super::open_end::OpenEnd;
 use super::operators::{
-    AggregateHead, AtEnd, EachUpdate, KeyOf, KeyedInput, Never, ProcessHead, When,
+    AggregateHead, AtEnd, EachUpdate, KeyOf, KeyedInput, Never, ProcessHead, Unconnected, When,
 };
 use super::out::Out;
 use super::process::{
-    Each, OnTimer, Process, ProcessContext, ProcessResult, SideOutput, States, TimerCall,
+    Each, NoTimer, OnTimer, Process, ProcessContext, ProcessResult, SideOutput, States, TimerCall,
 };
 use super::record::{Keyed, Plain, Record};
 use super::stream::Stream;
@@ -42,8 +42,8 @@ use super::stream::Stream;
 /// ```
 #[must_use = "a stream has to end with sink()"]
 pub struct KeyedStream<'f, R: ?Sized, K: ?Sized, X> {
-    input: KeyedInput<X>,
-    end: OpenEnd<'f>,
+    pub(super) input: KeyedInput<X>,
+    pub(super) end: OpenEnd<'f>,
     types: PhantomData<fn(&R, &K)>,
 }
 
@@ -71,8 +71,10 @@ pub type AggregatedStream<'f, R, K, V, X, F, E = EachUpdate> =
     Stream<'f, Keyed<K, V>, AggregateHead<R, K, V, X, F, E>>;
 
 /// The stream that a process function's output makes: a [`Stream`] with all its methods.
-pub type ProcessedStream<'f, R, K, X, P> =
-    Stream<'f, <P as Process<R, K>>::Out, ProcessHead<R, K, X, P>>;
+///
+/// `S` is what the keyed stream is connected with.
+pub type ProcessedStream<'f, R, K, X, P, S = Unconnected> =
+    Stream<'f, <P as Process<R, K>>::Out, ProcessHead<R, K, X, P, S>>;
 
 impl<'f, R: ?Sized, K: ?Sized, X> KeyedStream<'f, R, K, X> {
     pub(super) fn new(exchanges: Vec<usize>, key: Rc<X>, end: OpenEnd<'f>) -> Self {
@@ -81,6 +83,7 @@ impl<'f, R: ?Sized, K: ?Sized, X> KeyedStream<'f, R, K, X> {
                 exchanges,
                 key,
                 outlets: Vec::new(),
+                connection: Unconnected,
             },
             end,
             types: PhantomData,
@@ -248,23 +251,20 @@ where
         P: Process<R, K>,
     {
         let end = self.end.extend("process");
-        let mut states = States::new(end.flow());
-        let process = open(&mut states);
-        let head = ProcessHead {
-            input: self.input,
-            operator: end.operator(),
-            declared: states.into_declared(),
-            process,
-            types: PhantomData,
-        };
+        let head = ProcessHead::new(self.input, end.flow(), end.operator(), open);
         Stream::new(head, end)
     }
 }
 
-impl<'f, R, K, X, S, U, F> ProcessedStream<'f, R, K, X, Each<S, U, F>>
+/// What closures with one for timers make.
+type TimedStream<'f, R, K, X, C, S, U, F, T, G> =
+    ProcessedStream<'f, R, K, X, Each<S, U, F, OnTimer<T>, G>, C>;
+
+impl<'f, R, K, X, C, S, U, F, G> ProcessedStream<'f, R, K, X, Each<S, U, F, NoTimer, G>, C>
 where
     R: Record + ?Sized,
     K: ?Sized + 'static,
+    G: 'static,
     S: 'static,
     U: Record + ?Sized,
     F: for<'a, 'b> FnMut(
@@ -279,7 +279,7 @@ where
     /// to, the context of the timer's key and where to put what it emits.
     ///
     /// For an example see [`Timers`](crate::Timers).
-    pub fn on_timer<T>(self, timer: T) -> ProcessedStream<'f, R, K, X, Each<S, U, F, OnTimer<T>>>
+    pub fn on_timer<T>(self, timer: T) -> TimedStream<'f, R, K, X, C, S, U, F, T, G>
     where
         T: for<'b> FnMut(&mut S, u64, &mut ProcessContext<'b, K>, &mut Out<U>) -> ProcessResult
             + 'static,
@@ -291,10 +291,11 @@ where
 }
 
 #[expect(private_bounds, reason = "timer calls are made by on_timer only")]
-impl<'f, R, K, X, S, U, F, T> ProcessedStream<'f, R, K, X, Each<S, U, F, T>>
+impl<R, K, X, C, S, U, F, T, G> ProcessedStream<'_, R, K, X, Each<S, U, F, T, G>, C>
 where
     R: Record + ?Sized,
     K: ?Sized + 'static,
+    G: 'static,
     S: 'static,
     U: Record + ?Sized,
     T: TimerCall<S, K, U>,

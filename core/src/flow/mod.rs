@@ -2,6 +2,7 @@
 
 mod build_context;
 mod chain;
+mod connected_stream;
 mod error;
 mod flow_builder;
 mod keyed_stage;
@@ -24,13 +25,15 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
+pub use connected_stream::ConnectedStream;
 pub use error::FlowError;
 pub use flow_builder::Flow;
 pub use keyed_stream::{AggregatedStream, KeyedStream, ProcessedStream};
 pub use out::Out;
 pub use process::{
-    AggregatingState, ExpiringState, ListProcess, ListState, MapState, PendingTimers, Process,
-    ProcessContext, ProcessResult, ReducingState, SideOutput, States, Timers, ValueState,
+    AggregatingState, BroadcastContext, BroadcastProcess, BroadcastState, ExpiringState,
+    ListProcess, ListState, MapState, PendingTimers, Process, ProcessContext, ProcessResult,
+    ReadContext, ReducingState, SideOutput, States, Timers, ValueState,
 };
 pub use record::{Keyed, Plain, Record, RecordBatch};
 pub use shapes::BroadcastStream;

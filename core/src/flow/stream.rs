@@ -22,7 +22,8 @@ use crate::sink::Sink;
 ///
 /// A stream begins with [`Flow::source`](crate::Flow::source) or an aggregation and has to end with
 /// [`Stream::sink`] (or, for a stream to be aggregated, with `key_by`): one that is dropped is an
-/// error when the job starts. `C` is how the records are made; it is inferred and never written down.
+/// error when the job starts. `C` is how the records are made; it is inferred and never written
+/// down.
 ///
 /// The operators between two exchanges run as one piece of code on one shard. Closures run on the
 /// shard's thread, must not block, and are called again for the same records after a recovery.

@@ -13,6 +13,7 @@ mod list_process;
 mod map;
 mod process;
 mod redistribute;
+mod second_input;
 
 pub(super) use aggregate::AggregateHead;
 pub(super) use emission::{AtEnd, EachUpdate, Never, When};
@@ -26,3 +27,4 @@ pub(super) use list_process::ListProcessed;
 pub(super) use map::Map;
 pub(super) use process::ProcessHead;
 pub(super) use redistribute::{Distribution, ExchangeHead, InTurn, RedistributeTail, ToAll};
+pub(super) use second_input::{Connected, SecondInput, Unconnected};

@@ -7,30 +7,55 @@ use frazil_state::{DueTimer, Key, KeyHash, hash_key};
 
 use super::key::KeyOf;
 use super::keyed_input::KeyedInput;
+use super::second_input::{Connection, Unconnected};
 use crate::flow::build_context::BuildContext;
-use crate::flow::chain::{Chain, KeyedOperator, Operator};
+use crate::flow::chain::{BroadcastOperator, Chain, KeyedOperator, Operator};
 use crate::flow::error::FlowError;
+use crate::flow::flow_builder::Flow;
 use crate::flow::out::Out;
-use crate::flow::process::{Declared, PendingTimers, Process, ProcessContext, ProcessResult};
+use crate::flow::process::{
+    BroadcastContext, BroadcastProcess, Declared, PendingTimers, Process, ProcessContext,
+    ProcessResult, States,
+};
 use crate::flow::record::Record;
 use crate::flow::stage::Stage;
 use crate::shard::Context;
 
 /// The front of a chain that begins with a process function.
-pub struct ProcessHead<R: ?Sized, K: ?Sized, X, P> {
-    pub(in crate::flow) input: KeyedInput<X>,
+pub struct ProcessHead<R: ?Sized, K: ?Sized, X, P, S = Unconnected> {
+    input: KeyedInput<X, S>,
     /// Operator number, for messages.
-    pub(in crate::flow) operator: u32,
-    pub(in crate::flow) declared: Declared<K>,
-    pub(in crate::flow) process: P,
-    pub(in crate::flow) types: PhantomData<fn(&R)>,
+    operator: u32,
+    declared: Declared<K>,
+    process: P,
+    types: PhantomData<fn(&R)>,
 }
 
-impl<R: ?Sized, K: ?Sized, X, P> ProcessHead<R, K, X, P> {
+impl<R: ?Sized, K: Key + ?Sized, X, P, S> ProcessHead<R, K, X, P, S> {
+    /// The process function that `open` makes, with the states that it declares.
+    pub(in crate::flow) fn new<'f>(
+        input: KeyedInput<X, S>,
+        flow: &'f Flow,
+        operator: u32,
+        open: impl FnOnce(&mut States<'f, K>) -> P,
+    ) -> Self {
+        let mut states = States::new(flow);
+        let process = open(&mut states);
+        Self {
+            input,
+            operator,
+            declared: states.into_declared(),
+            process,
+            types: PhantomData,
+        }
+    }
+}
+
+impl<R: ?Sized, K: ?Sized, X, P, S> ProcessHead<R, K, X, P, S> {
     pub(in crate::flow) fn map_process<Q>(
         self,
         process: impl FnOnce(P) -> Q,
-    ) -> ProcessHead<R, K, X, Q> {
+    ) -> ProcessHead<R, K, X, Q, S> {
         ProcessHead {
             input: self.input,
             operator: self.operator,
@@ -41,12 +66,13 @@ impl<R: ?Sized, K: ?Sized, X, P> ProcessHead<R, K, X, P> {
     }
 }
 
-impl<R, K, X, P> Chain for ProcessHead<R, K, X, P>
+impl<R, K, X, P, S> Chain for ProcessHead<R, K, X, P, S>
 where
     R: Record + ?Sized,
     K: Key + ?Sized,
     X: KeyOf<R, K>,
     P: Process<R, K>,
+    S: Connection<R, ProcessOperator<R, K, X, P, P::Out>>,
 {
     type Out = P::Out;
 
@@ -69,7 +95,7 @@ where
     }
 }
 
-struct ProcessOperator<R: ?Sized, K: ?Sized, X, P, U: Record + ?Sized> {
+pub(crate) struct ProcessOperator<R: ?Sized, K: ?Sized, X, P, U: Record + ?Sized> {
     key: Rc<X>,
     exchange: usize,
     operator: u32,
@@ -225,5 +251,30 @@ where
             PendingTimers::Discard => true,
             PendingTimers::Fire => self.fire(Due::All, limit, next, cx) < limit,
         }
+    }
+}
+
+impl<R, B, K, X, P> BroadcastOperator<R, B> for ProcessOperator<R, K, X, P, P::Out>
+where
+    R: Record + ?Sized,
+    B: Record + ?Sized,
+    K: Key + ?Sized,
+    X: KeyOf<R, K>,
+    P: BroadcastProcess<R, B, K>,
+{
+    fn broadcast<N: Operator<P::Out>>(
+        &mut self,
+        record: B::Ref<'_>,
+        next: &mut N,
+        cx: &mut Context<'_>,
+    ) {
+        self.out.clear();
+        let mut context = BroadcastContext {
+            store: &mut *cx.store,
+            now_ms: cx.now_ms,
+        };
+        let (process, out) = (&mut self.process, &mut self.out);
+        let result = process.broadcast(record, &mut context, out);
+        self.emit(result, next, cx);
     }
 }

@@ -30,6 +30,10 @@ impl<R: ?Sized, D> ExchangeHead<R, D> {
             types: PhantomData,
         }
     }
+
+    pub(in crate::flow) fn into_exchanges(self) -> Vec<usize> {
+        self.exchanges
+    }
 }
 
 impl<R: Record + ?Sized, D: 'static> Chain for ExchangeHead<R, D> {

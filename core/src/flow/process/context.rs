@@ -34,3 +34,46 @@ impl<'a, K: ?Sized> ProcessContext<'a, K> {
         self.now_ms
     }
 }
+
+/// What a process function sees of its shard when it is told a record of a broadcast stream: no
+/// key, and the states that are the same on all shards.
+pub struct BroadcastContext<'a> {
+    pub(in crate::flow) store: &'a mut Store,
+    pub(in crate::flow) now_ms: u64,
+}
+
+impl BroadcastContext<'_> {
+    /// The processing time, as [`ProcessContext::now_ms`]. It differs from shard to shard: what a
+    /// broadcast state is set to must not depend on it.
+    #[inline]
+    #[must_use]
+    pub fn now_ms(&self) -> u64 {
+        self.now_ms
+    }
+}
+
+/// A context that broadcast states can be read with: both of them.
+pub trait ReadContext: sealed::Sealed {
+    #[doc(hidden)]
+    fn store(&self) -> &Store;
+}
+
+impl<K: ?Sized> ReadContext for ProcessContext<'_, K> {
+    #[inline]
+    fn store(&self) -> &Store {
+        self.store
+    }
+}
+
+impl ReadContext for BroadcastContext<'_> {
+    #[inline]
+    fn store(&self) -> &Store {
+        self.store
+    }
+}
+
+mod sealed {
+    pub trait Sealed {}
+    impl<K: ?Sized> Sealed for super::ProcessContext<'_, K> {}
+    impl Sealed for super::BroadcastContext<'_> {}
+}

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::marker::PhantomData;
 
+use super::broadcast_process::OnBroadcast;
 use super::context::ProcessContext;
 use crate::flow::out::Out;
 use crate::flow::record::Record;
@@ -107,10 +108,12 @@ pub enum PendingTimers {
 }
 
 /// A process function made of a closure and what it works on.
-pub struct Each<S, U: ?Sized, F, T = NoTimer> {
+pub struct Each<S, U: ?Sized, F, T = NoTimer, G = ()> {
     states: S,
     each: F,
     timer: T,
+    /// For records of a broadcast stream.
+    on_broadcast: G,
     pending: PendingTimers,
     made: PhantomData<fn(&U)>,
 }
@@ -121,28 +124,50 @@ impl<S, U: ?Sized, F> Each<S, U, F> {
             states,
             each,
             timer: NoTimer,
+            on_broadcast: (),
             pending: PendingTimers::Discard,
             made: PhantomData,
         }
     }
 
-    pub(in crate::flow) fn with_timer<T>(self, timer: T) -> Each<S, U, F, OnTimer<T>> {
+    pub(in crate::flow) fn with_broadcast<G>(
+        self,
+        on_broadcast: G,
+    ) -> Each<S, U, F, NoTimer, OnBroadcast<G>> {
         Each {
             states: self.states,
             each: self.each,
-            timer: OnTimer(timer),
+            timer: self.timer,
+            on_broadcast: OnBroadcast(on_broadcast),
             pending: self.pending,
             made: PhantomData,
         }
     }
 }
 
-impl<S, U: ?Sized, F, T> Each<S, U, F, T> {
+impl<S, U: ?Sized, F, G> Each<S, U, F, NoTimer, G> {
+    pub(in crate::flow) fn with_timer<T>(self, timer: T) -> Each<S, U, F, OnTimer<T>, G> {
+        Each {
+            states: self.states,
+            each: self.each,
+            timer: OnTimer(timer),
+            on_broadcast: self.on_broadcast,
+            pending: self.pending,
+            made: PhantomData,
+        }
+    }
+}
+
+impl<S, U: ?Sized, F, T, G> Each<S, U, F, T, G> {
     pub(in crate::flow) fn fire_at_end(self) -> Self {
         Self {
             pending: PendingTimers::Fire,
             ..self
         }
+    }
+
+    pub(super) fn for_broadcast(&mut self) -> (&mut S, &mut G) {
+        (&mut self.states, &mut self.on_broadcast)
     }
 }
 
@@ -194,10 +219,11 @@ where
     }
 }
 
-impl<R, K, S, U, F, T> Process<R, K> for Each<S, U, F, T>
+impl<R, K, S, U, F, T, G> Process<R, K> for Each<S, U, F, T, G>
 where
     R: Record + ?Sized,
     K: ?Sized + 'static,
+    G: 'static,
     S: 'static,
     U: Record + ?Sized,
     T: TimerCall<S, K, U>,

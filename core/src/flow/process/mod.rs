@@ -1,6 +1,8 @@
 //! What a user of the `process` operator sees: the function, its context, its states and outputs.
 
 mod aggregating_state;
+mod broadcast_process;
+mod broadcast_state;
 mod context;
 mod expiring_state;
 mod function;
@@ -14,7 +16,9 @@ mod timers;
 mod value_state;
 
 pub use aggregating_state::AggregatingState;
-pub use context::ProcessContext;
+pub use broadcast_process::BroadcastProcess;
+pub use broadcast_state::BroadcastState;
+pub use context::{BroadcastContext, ProcessContext, ReadContext};
 pub use expiring_state::ExpiringState;
 pub use function::{PendingTimers, Process, ProcessResult};
 pub use list_process::ListProcess;
@@ -26,5 +30,6 @@ pub use states::States;
 pub use timers::Timers;
 pub use value_state::ValueState;
 
-pub(super) use function::{Each, OnTimer, TimerCall};
+pub(super) use broadcast_process::OnBroadcast;
+pub(super) use function::{Each, NoTimer, OnTimer, TimerCall};
 pub(super) use states::Declared;

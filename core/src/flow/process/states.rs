@@ -8,11 +8,12 @@ use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
 
 use frazil_state::{
-    ExpiringTable, Expiry, Key, KeyHash, ListTable, MapTable, StateError, Store, TimerTable,
-    TypeIdentity, Value, ValueTable,
+    BroadcastTable, ExpiringTable, Expiry, Key, KeyHash, ListTable, MapTable, StateError, Store,
+    TimerTable, TypeIdentity, Value, ValueTable,
 };
 
 use super::aggregating_state::AggregatingState;
+use super::broadcast_state::BroadcastState;
 use super::expiring_state::{ExpiringSlot, ExpiringState};
 use super::list_state::ListState;
 use super::map_state::MapState;
@@ -131,6 +132,12 @@ impl<'f, K: Key + ?Sized> States<'f, K> {
     /// One map for each key, sorted by its own keys of type `M`.
     pub fn map<M: Key + ?Sized, V: Value>(&mut self, name: &str) -> MapState<K, M, V> {
         MapState::new(self.declare(name, MapTable::<K, M, V>::types()))
+    }
+
+    /// One sorted map that is the same on every shard, written with the records of the broadcast
+    /// stream that the keyed stream is [connected](crate::KeyedStream::connect) with.
+    pub fn broadcast<M: Key + ?Sized, V: Value>(&mut self, name: &str) -> BroadcastState<M, V> {
+        BroadcastState::new(self.declare(name, BroadcastTable::<M, V>::types()))
     }
 
     /// The timers of the process function: one set of them, which is kept like a state.
@@ -270,5 +277,11 @@ impl<K: Key + ?Sized, V: Value> DeclaredTable for TableSlot<ListTable<K, V>> {
 impl<K: Key + ?Sized> DeclaredTable for TableSlot<RefCell<TimerTable<K>>> {
     fn open(&self, store: &mut Store) -> Result<(), FlowError> {
         self.fill(TimerTable::open(store, &self.name).map(RefCell::new))
+    }
+}
+
+impl<M: Key + ?Sized, V: Value> DeclaredTable for TableSlot<BroadcastTable<M, V>> {
+    fn open(&self, store: &mut Store) -> Result<(), FlowError> {
+        self.fill(BroadcastTable::open(store, &self.name))
     }
 }

@@ -14,7 +14,8 @@ use super::alignment::{Step, layouts, perform, steps};
 use super::doubles::{Lines, Rows, line_count};
 use super::simulation::{Checkpoint, Layout, Simulation};
 use crate::flow::local_head::LocalHead;
-use crate::flow::{Flow, ListProcess, Out, ProcessResult, Stream};
+use crate::flow::operators::KeyOf;
+use crate::flow::{Flow, KeyedStream, ListProcess, Out, ProcessResult, Stream};
 
 /// Streams that a flow has at most at any moment.
 const STREAMS_MAX: usize = 6;
@@ -33,6 +34,8 @@ enum Verb {
     Count(usize),
     /// The same, odd counts to a side output.
     Part(usize),
+    /// The same, beside counts of another stream that each shard keeps for itself.
+    Connect(usize, usize),
 }
 
 impl Verb {
@@ -55,6 +58,7 @@ fn shapes() -> impl Strategy<Value = Shape> {
         1 => stream().prop_map(Verb::Broadcast),
         2 => stream().prop_map(Verb::Count),
         1 => stream().prop_map(Verb::Part),
+        1 => (stream(), stream()).prop_map(|(a, b)| Verb::Connect(a, b)),
     ];
     vec(verb, 0..8).prop_map(|mut verbs| {
         let mut exchanges = 0;
@@ -120,7 +124,11 @@ fn apply(open: &mut Vec<Open<'_>>, verb: Verb, index: usize) {
             open.push(first);
             [second]
         }
-        Verb::Union(..) | Verb::FanOut(_) => return,
+        Verb::Connect(a, b) if open.len() > 1 => {
+            let keyed = take(open, a).key_by_value(|number| key_of(*number));
+            [connect(keyed, take(open, b), &table)]
+        }
+        Verb::Union(..) | Verb::FanOut(_) | Verb::Connect(..) => return,
         Verb::Rebalance(at) => take(open, at).rebalance().fan_out(),
         Verb::Broadcast(at) => take(open, at).broadcast().fan_out(),
         Verb::Count(at) => take(open, at)
@@ -154,6 +162,37 @@ fn apply(open: &mut Vec<Open<'_>>, verb: Verb, index: usize) {
     open.push(made);
 }
 
+type ByKey<'f, X> = KeyedStream<'f, u64, u64, X>;
+
+fn connect<'f>(keyed: ByKey<'f, impl KeyOf<u64, u64>>, other: Open<'f>, table: &str) -> Open<'f> {
+    let told = format!("told {table}");
+    let connected = keyed.connect(other.broadcast()).process(
+        |states| {
+            (
+                states.value::<u64>(table),
+                states.broadcast::<u64, u64>(&told),
+            )
+        },
+        |(count, _told), _number, cx, out| {
+            let count = count.update(cx, &0, |count| {
+                *count += 1;
+                *count
+            })?;
+            out.push_owned(update(*cx.key(), count));
+            Ok(())
+        },
+        |(_count, told), number, cx, out| {
+            let key = key_of(*number);
+            let count = told.get(cx, &key)?.unwrap_or(0) + 1;
+            told.put(cx, &key, &count)?;
+            out.push_owned(update(key + 10, count));
+            Ok(())
+        },
+    );
+    let [made] = connected.fan_out();
+    made
+}
+
 /// The numbers that reach each sink, by plain vectors.
 fn reference(shape: &Shape, sources: Vec<Vec<u64>>, shard_count: usize) -> Vec<Vec<u64>> {
     let mut open = sources;
@@ -173,7 +212,14 @@ fn reference(shape: &Shape, sources: Vec<Vec<u64>>, shard_count: usize) -> Vec<V
                 let numbers = take(&mut open, at);
                 open.extend([numbers.clone(), numbers]);
             }
-            Verb::Union(..) | Verb::FanOut(_) => {}
+            Verb::Connect(a, b) if open.len() > 1 => {
+                let keyed = updates(&take(&mut open, a));
+                let told: Vec<_> = updates(&take(&mut open, b)).collect();
+                let told = told.repeat(shard_count).into_iter();
+                let all = keyed.chain(told.map(|(key, count)| (key + 10, count)));
+                open.push(all.map(|(key, count)| update(key, count)).collect());
+            }
+            Verb::Union(..) | Verb::FanOut(_) | Verb::Connect(..) => {}
             Verb::Rebalance(at) => {
                 let numbers = take(&mut open, at);
                 open.push(numbers);
