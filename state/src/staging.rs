@@ -17,10 +17,10 @@ pub struct StagingSize {
 }
 
 impl Default for StagingSize {
-    /// 64 chunks of 256 KiB: 16 MiB a shard.
+    /// 128 chunks of 256 KiB: 32 MiB a shard.
     fn default() -> Self {
         Self {
-            chunk_count: 64,
+            chunk_count: 128,
             chunk_bytes: 256 << 10,
         }
     }
@@ -92,12 +92,6 @@ impl Staging {
             self.current = self.free.pop();
         }
         self.current.is_some()
-    }
-
-    /// Whether more than half of the pool is free.
-    #[inline]
-    pub(crate) fn is_roomy(&self) -> bool {
-        self.free.len() * 2 > self.size.chunk_count
     }
 
     /// Hands the last, partly filled chunk over to the full ones.

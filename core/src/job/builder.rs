@@ -122,7 +122,7 @@ impl JobBuilder {
         self
     }
 
-    /// Most bytes of memory for keyed state on a shard, with 16 MiB for checkpoints in the making
+    /// Most bytes of memory for keyed state on a shard, with 32 MiB for checkpoints in the making
     /// and 1 % for what is kept beside the pages; 4 GiB by default. Memory is taken as it is
     /// needed.
     pub fn state_bytes_per_shard(mut self, bytes: u64) -> Self {
