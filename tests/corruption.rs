@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use frazil::storage::Storage;
 use frazil::{
-    ChannelSink, Checkpoints, Cores, DriverChoice, Error, Iter, Job, JobHandle, RecoveryReport,
+    ChannelSink, CheckpointMode, Checkpoints, Cores, DriverChoice, Error, Iter, Job, JobHandle,
+    RecoveryReport,
 };
 use frazil_io::storage::MemoryStorage;
 use frazil_state::format::decode;
@@ -263,9 +264,21 @@ fn without_a_whole_checkpoint_there_is_an_error_and_nothing_is_touched() {
 }
 
 fn to_channel(disk: &MemoryStorage, sink: &ChannelSink<(u64, u64)>) -> Result<JobHandle, Error> {
+    to_channel_in(CheckpointMode::Aligned, disk, sink)
+}
+
+fn to_channel_in(
+    mode: CheckpointMode,
+    disk: &MemoryStorage,
+    sink: &ChannelSink<(u64, u64)>,
+) -> Result<JobHandle, Error> {
     let job = Job::builder("channel")
         .cores(Cores::count(1))
-        .checkpoints(Checkpoints::manual().storage(Arc::new(disk.clone())))
+        .checkpoints(
+            Checkpoints::manual()
+                .storage(Arc::new(disk.clone()))
+                .mode(mode),
+        )
         .driver(DriverChoice::Thread)
         .state_bytes_per_shard(256 << 20)
         .build()?;
@@ -301,6 +314,11 @@ fn a_sink_that_cannot_take_back_refuses_to_fall_back() {
     for part in ["channel", name.as_str(), "repair"] {
         assert!(message.contains(part), "{part} is not in {message:?}");
     }
+    // Who asked for at least once gets output twice rather than a refusal.
+    let repeating = to_channel_in(CheckpointMode::AtLeastOnce, &disk, &sink).expect("starts");
+    let recovery = repeating.recovery().expect("a checkpoint is left");
+    assert!(recovery.skipped[0].reason.contains(&name));
+    repeating.wait().expect("ends well");
     let repaired = to_channel(&whole, &sink).expect("starts when repaired");
     repaired.wait().expect("ends well");
 }

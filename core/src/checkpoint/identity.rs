@@ -23,6 +23,8 @@ pub(crate) struct JobIdentity {
     pub(crate) name: String,
     pub(crate) key_group_count: u32,
     pub(crate) keep: usize,
+    /// Output may be repeated after a recovery.
+    pub(crate) may_repeat_output: bool,
     /// Tables of the checkpoint that the flow does not have may go.
     pub(crate) allow_dropped_state: bool,
 }

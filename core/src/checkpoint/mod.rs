@@ -14,6 +14,7 @@ mod keep;
 mod ledger;
 #[cfg(test)]
 mod ledger_tests;
+mod mode;
 mod names;
 mod outlets;
 mod phase;
@@ -28,6 +29,7 @@ mod watch;
 mod writer;
 
 pub use history::{CheckpointOutcome, CheckpointTrace, PhaseTime, ShardTrace};
+pub use mode::CheckpointMode;
 pub use report::{
     CheckpointReport, RecoveryReport, RestoredSplit, SavepointReport, SkippedCheckpoint,
 };

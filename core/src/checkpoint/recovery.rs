@@ -185,7 +185,9 @@ pub(crate) fn recover(
     let mut chosen = choose(storage, identity, plan, configs, &checkpoints, mode)?;
     let checkpoint = chosen.manifest.checkpoint;
     check_tables(checkpoint, &mut chosen.stores, &plan.tables, identity)?;
-    if let (Some(skipped), Some(sink)) = (chosen.skipped.first(), outlets.cannot_retract()) {
+    if let (Some(skipped), Some(sink)) = (chosen.skipped.first(), outlets.cannot_retract())
+        && !identity.may_repeat_output
+    {
         return Err(Error::FallBack {
             checkpoint,
             sink: sink.to_owned(),

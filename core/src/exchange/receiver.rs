@@ -15,6 +15,8 @@ pub(crate) struct Receiver<R: Record + ?Sized> {
     inputs: Vec<Input<R>>,
     /// Input to look at first.
     next: usize,
+    /// Whether inputs deliver their batches also while they wait for the barriers of others.
+    is_loose: bool,
 }
 
 /// A batch, and the input that it goes back to when it is spent.
@@ -32,7 +34,10 @@ struct Input<R: Record + ?Sized> {
 
 impl<R: Record + ?Sized> Receiver<R> {
     /// Takes the inlets of one or more exchanges, each with the bell of its sending shard.
-    pub(crate) fn new(inlets: impl Iterator<Item = (Inlet<R>, Option<Bell>)>) -> Self {
+    pub(crate) fn new(
+        inlets: impl Iterator<Item = (Inlet<R>, Option<Bell>)>,
+        is_loose: bool,
+    ) -> Self {
         let inputs = inlets.map(|(ring, bell)| Input {
             ring,
             bell,
@@ -41,19 +46,33 @@ impl<R: Record + ?Sized> Receiver<R> {
         Self {
             inputs: inputs.collect(),
             next: 0,
+            is_loose,
         }
     }
 
-    /// The next batch of an open input; takes in barriers and ends on its way.
+    /// The next batch of an open input, or of a loose one; takes in barriers and ends on its way.
+    /// None as soon as no input is open, so that the barrier is passed on then.
     pub(crate) fn poll(&mut self) -> Option<Received<R>> {
         for _ in 0..self.inputs.len() {
             let input = self.next;
             self.next = (input + 1) % self.inputs.len();
-            if let Some(batch) = self.inputs[input].poll() {
+            let before = self.inputs[input].state;
+            if let Some(batch) = self.inputs[input].poll(self.is_loose) {
                 return Some(Received { input, batch });
+            }
+            if self.is_loose
+                && self.inputs[input].state != before
+                && self.state() != InputState::Open
+            {
+                return None;
             }
         }
         None
+    }
+
+    /// Whether inputs deliver beyond their barriers.
+    pub(crate) fn is_loose(&self) -> bool {
+        self.is_loose
     }
 
     /// Gives a spent batch's memory back to its sender.
@@ -81,9 +100,16 @@ impl<R: Record + ?Sized> Receiver<R> {
 }
 
 impl<R: Record + ?Sized> Input<R> {
-    fn poll(&mut self) -> Option<ExchangeBatch<R>> {
-        if self.state != InputState::Open {
-            return None;
+    fn poll(&mut self, is_loose: bool) -> Option<ExchangeBatch<R>> {
+        match self.state {
+            InputState::Open => {}
+            // What is no batch waits for the release.
+            InputState::Held(_) if is_loose => {
+                let Ok(Message::Batch(_)) = self.ring.messages.peek() else {
+                    return None;
+                };
+            }
+            InputState::Held(_) | InputState::Ended => return None,
         }
         let message = self.ring.messages.pop().ok()?;
         self.ring_if_full();

@@ -5,6 +5,7 @@ use frazil_state::{KeyGroups, Store};
 
 use super::error::FlowError;
 use super::record::Record;
+use crate::checkpoint::CheckpointMode;
 use crate::exchange::{Receiver, Sender, ShardRings};
 use crate::source::Split;
 
@@ -30,6 +31,8 @@ pub(crate) struct BuildContext<'a> {
     pub(crate) key_groups: KeyGroups,
     /// Epoch of the records in front of the first barrier.
     pub(crate) first_epoch: u64,
+    /// What checkpoints promise.
+    pub(crate) mode: CheckpointMode,
     /// [`FlowPlan::operators`](super::FlowPlan::operators), to notice a closure that does something
     /// else here.
     pub(crate) operators: &'a [&'static str],
@@ -87,7 +90,12 @@ impl BuildContext<'_> {
             let inlets = inlets.ok_or_else(|| self.record_differs::<R>(*exchange))?;
             inputs.extend(inlets.into_iter().zip(self.bells()));
         }
-        Ok(Receiver::new(inputs.into_iter()))
+        Ok(Receiver::new(inputs.into_iter(), self.is_loose()))
+    }
+
+    /// Whether inputs deliver while they wait for the barriers of others.
+    pub(super) fn is_loose(&self) -> bool {
+        self.mode == CheckpointMode::AtLeastOnce
     }
 
     pub(super) fn take_splits(&mut self, operator: u32) -> Vec<AssignedSplit> {

@@ -181,6 +181,10 @@ where
         if self.barrier.is_some() {
             return None;
         }
+        // Inputs that deliver beyond their barriers could keep the stage busy for ever.
+        if self.receiver.is_loose() && self.pass_barrier(cx) {
+            return Some(0);
+        }
         if !cx.store.must_wait()
             && let Some(count) = self.second.step(&mut self.operator, &mut self.next, cx)
         {
@@ -194,15 +198,28 @@ where
             self.in_hand = Some(InHand { received, next: 0 });
             return Some(0);
         }
-        match self.receiver.state().and(self.second.state()) {
-            InputState::Open => return None,
-            InputState::Ended => self.phase = Phase::Finals,
-            InputState::Held(epoch) => {
-                self.next.barrier(epoch, cx);
-                self.barrier = Some(epoch);
-            }
+        if self.pass_barrier(cx) {
+            return Some(0);
         }
+        if self.input_state() != InputState::Ended {
+            return None;
+        }
+        self.phase = Phase::Finals;
         Some(0)
+    }
+
+    fn input_state(&self) -> InputState {
+        self.receiver.state().and(self.second.state())
+    }
+
+    /// Passes the barrier on if it has come on all inputs.
+    fn pass_barrier(&mut self, cx: &mut Context<'_>) -> bool {
+        let InputState::Held(epoch) = self.input_state() else {
+            return false;
+        };
+        self.next.barrier(epoch, cx);
+        self.barrier = Some(epoch);
+        true
     }
 }
 

@@ -98,6 +98,11 @@ impl<R: Record + ?Sized> LocalEdge<R> {
         self.queue.pop_front()
     }
 
+    /// Whether a batch comes next.
+    pub(super) fn has_batch(&self) -> bool {
+        matches!(self.queue.front(), Some(LocalMessage::Batch(_)))
+    }
+
     pub(super) fn recycle(&mut self, mut spent: LocalBatch<R>) {
         spent.records.clear();
         self.spare.push(spent);

@@ -101,7 +101,7 @@ impl<R: Record + ?Sized> Chain for LocalHead<R> {
         context: &mut BuildContext<'_>,
     ) -> Result<Box<dyn Stage>, FlowError> {
         let edges = self.inputs.into_iter().map(|input| input.edge);
-        let input = LocalInputs::new(edges);
+        let input = LocalInputs::new(edges, context.is_loose());
         Ok(Box::new(PlainStage::new(context.stage, input, next)))
     }
 }

@@ -9,7 +9,8 @@ pub(super) trait StageInput<R: Record + ?Sized>: 'static {
     /// Goes back through [`StageInput::recycle`] when it is spent.
     type Batch;
 
-    /// The next batch of an open input; takes in barriers and ends on its way.
+    /// The next batch of an open input, or of a loose one; takes in barriers and ends on its way.
+    /// None as soon as no input is open, so that the barrier is passed on then.
     fn poll(&mut self) -> Option<Self::Batch>;
 
     fn records(batch: &Self::Batch) -> &R::Batch;
@@ -58,13 +59,16 @@ pub(super) struct LocalInputs<R: Record + ?Sized> {
     inputs: Vec<(SharedEdge<R>, InputState)>,
     /// Input to look at first.
     next: usize,
+    /// Whether inputs deliver their batches also while they wait for the barriers of others.
+    is_loose: bool,
 }
 
 impl<R: Record + ?Sized> LocalInputs<R> {
-    pub(super) fn new(edges: impl Iterator<Item = SharedEdge<R>>) -> Self {
+    pub(super) fn new(edges: impl Iterator<Item = SharedEdge<R>>, is_loose: bool) -> Self {
         Self {
             inputs: edges.map(|edge| (edge, InputState::Open)).collect(),
             next: 0,
+            is_loose,
         }
     }
 }
@@ -77,14 +81,25 @@ impl<R: Record + ?Sized> StageInput<R> for LocalInputs<R> {
             let input = self.next;
             self.next = (input + 1) % self.inputs.len();
             let (edge, state) = &mut self.inputs[input];
-            if *state != InputState::Open {
+            let mut edge = edge.borrow_mut();
+            // What is no batch waits for the release.
+            let may_take = match state {
+                InputState::Open => true,
+                InputState::Held(_) => self.is_loose && edge.has_batch(),
+                InputState::Ended => false,
+            };
+            if !may_take {
                 continue;
             }
-            match edge.borrow_mut().pop() {
-                None => {}
+            match edge.pop() {
+                None => continue,
                 Some(LocalMessage::Batch(batch)) => return Some((input, batch)),
                 Some(LocalMessage::Barrier(epoch)) => *state = InputState::Held(epoch),
                 Some(LocalMessage::End) => *state = InputState::Ended,
+            }
+            drop(edge);
+            if self.is_loose && self.state() != InputState::Open {
+                return None;
             }
         }
         None

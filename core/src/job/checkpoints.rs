@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use frazil_io::storage::{FileStorage, Storage};
 
-use crate::checkpoint::{RATE_MIN, RestoreMode, Timing, WriteBudget};
+use crate::checkpoint::{CheckpointMode, RATE_MIN, RestoreMode, Timing, WriteBudget};
 use crate::error::Error;
 
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -29,6 +29,7 @@ pub struct Checkpoints {
     pub(crate) keep: usize,
     max_write_bytes_per_second: Option<u64>,
     pub(crate) restore: RestoreMode,
+    pub(crate) mode: CheckpointMode,
     place: Option<Place>,
 }
 
@@ -68,6 +69,7 @@ impl Checkpoints {
             keep: KEEP,
             max_write_bytes_per_second: None,
             restore: RestoreMode::default(),
+            mode: CheckpointMode::default(),
             place: None,
         }
     }
@@ -134,6 +136,14 @@ impl Checkpoints {
     #[must_use]
     pub fn restore(mut self, mode: RestoreMode) -> Self {
         self.restore = mode;
+        self
+    }
+
+    /// What checkpoints promise; [`CheckpointMode::Aligned`], exactly once, by default. May change
+    /// from one start to the next.
+    #[must_use]
+    pub fn mode(mut self, mode: CheckpointMode) -> Self {
+        self.mode = mode;
         self
     }
 

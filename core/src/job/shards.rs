@@ -9,7 +9,7 @@ use frazil_state::{KeyGroups, PopulateJob, Store};
 
 use super::builder::Job;
 use super::start::{Build, Lasting};
-use crate::checkpoint::{Notice, Recovered};
+use crate::checkpoint::{CheckpointMode, Notice, Recovered};
 use crate::error::Error;
 use crate::exchange::ShardRings;
 use crate::flow::{AssignedSplit, BuildContext, Flow, FlowPlan};
@@ -59,6 +59,7 @@ pub(super) struct Seed {
     store: Store,
     link: WriterLink,
     splits: Vec<AssignedSplit>,
+    mode: CheckpointMode,
     finished_stages: Vec<u32>,
     restored_epoch: u64,
     key_groups: KeyGroups,
@@ -82,6 +83,7 @@ pub(super) fn seeds(
             store,
             link,
             splits,
+            mode: job.checkpoints.mode,
             finished_stages: finished_stages.clone(),
             restored_epoch: recovered.next_epoch - 1,
             key_groups: job.key_groups,
@@ -185,6 +187,7 @@ impl Birth {
             first_epoch: self.seed.restored_epoch + 1,
             operators: &self.operators,
             splits: self.seed.splits,
+            mode: self.seed.mode,
             finished_stages: &self.seed.finished_stages,
             rings: self.rings,
             bells: &self.bells,

@@ -19,8 +19,8 @@ use super::restart::RestartStrategy;
 use super::shards::{Common, seeds, spawn_shards};
 use super::shared::{RunLinks, Shared};
 use crate::checkpoint::{
-    Coordinator, CoordinatorParts, FoldJob, JobIdentity, ManifestTemplate, Notice, Outlets,
-    Recovered, RecoveryReport, Savepoint, WriteBudget, Writer, WriterCommand, WriterParts,
+    CheckpointMode, Coordinator, CoordinatorParts, FoldJob, JobIdentity, ManifestTemplate, Notice,
+    Outlets, Recovered, RecoveryReport, Savepoint, WriteBudget, Writer, WriterCommand, WriterParts,
     flow_fingerprint, newest_checkpoint, recover, recover_from_savepoint,
 };
 use crate::error::Error;
@@ -81,6 +81,9 @@ where
         );
     }
     let is_replayable = unrepeatable.count() == 0;
+    if job.checkpoints.mode == CheckpointMode::AtLeastOnce {
+        tracing::warn!("a recovery may repeat records: at least once was asked for");
+    }
     let storage = job.checkpoints.open()?;
     let lock = match &storage {
         Some(storage) => Some(storage.lock()?),
@@ -211,6 +214,7 @@ fn recovered(
         name: job.name.clone(),
         key_group_count: job.key_groups.count(),
         keep: job.checkpoints.keep,
+        may_repeat_output: job.checkpoints.mode == CheckpointMode::AtLeastOnce,
         allow_dropped_state: job.allow_dropped_state,
     };
     let own = match (beginning, storage) {

@@ -29,7 +29,8 @@ use crate::flow::Record;
 ///    back past a checkpoint whose output may have been committed.
 ///
 /// A sink that does more in `write` than make bytes (as [`ForEach`](super::ForEach)) is
-/// at-least-once across a crash.
+/// at-least-once across a crash. In [`CheckpointMode::AtLeastOnce`](crate::CheckpointMode) all
+/// sinks are: the promises hold, but records are read again whose rows were committed.
 ///
 /// The flow's closure makes the sink once for planning, where its committer is taken, and once on
 /// every shard, where its writer is taken.

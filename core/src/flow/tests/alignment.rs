@@ -11,6 +11,7 @@ use proptest::prelude::*;
 
 use super::doubles::{Lines, Rows, line_count};
 use super::simulation::{Checkpoint, Layout, Simulation};
+use crate::checkpoint::CheckpointMode;
 use crate::flow::{Flow, Out};
 
 /// One thing that happens; shards and stages count modulo how many there are.
@@ -143,6 +144,10 @@ fn check_cut(simulation: &Simulation, splits: &[Vec<String>], checkpoint: &Check
         .map(|(word, n)| (word.to_owned(), n))
         .collect();
     assert_eq!(checkpoint.counts, words, "state of {checkpoint:?}");
+    check_finished(checkpoint);
+}
+
+fn check_finished(checkpoint: &Checkpoint) {
     // Stages behind an exchange: 1, 3 and 4 (0 and 2 end in one, 5 has none).
     let behind_exchange = |finished: &Vec<u32>| -> Vec<u32> {
         let stages = finished.iter().copied();
@@ -154,6 +159,37 @@ fn check_cut(simulation: &Simulation, splits: &[Vec<String>], checkpoint: &Check
         finished.all(|other| other == first),
         "finished on all shards or on none"
     );
+}
+
+/// Rows and counts of the lines in front of the positions, among others.
+fn check_nothing_is_missing(
+    simulation: &Simulation,
+    splits: &[Vec<String>],
+    checkpoint: &Checkpoint,
+) {
+    for sink in 0..3u8 {
+        let lines = cut(splits, checkpoint, sink.into());
+        let mut rows = counts(
+            simulation
+                .rows_until(sink.into(), checkpoint.epoch)
+                .into_iter(),
+        );
+        for row in expected_rows(&lines, sink.into()) {
+            let count = rows.entry(row.clone()).or_default();
+            *count = count.checked_sub(1).unwrap_or_else(|| {
+                panic!("sink {sink} has no {row} at {checkpoint:?}");
+            });
+        }
+    }
+    let lines = cut(splits, checkpoint, 0);
+    for (word, count) in counts(lines.iter().flat_map(|line| line.split_whitespace())) {
+        let held = checkpoint.counts.iter().find(|(held, _)| held == word);
+        assert!(
+            held.is_some_and(|(_, held)| *held >= count),
+            "{word} {count}: {checkpoint:?}"
+        );
+    }
+    check_finished(checkpoint);
 }
 
 pub(super) fn perform(simulation: &mut Simulation, steps: &[Step]) {
@@ -194,6 +230,30 @@ proptest! {
     }
 
     #[test]
+    fn at_least_once_checkpoint_holds_the_cut_and_maybe_more_whatever_the_order(
+        layout in layouts(),
+        splits in splits(),
+        burst in 1..4usize,
+        steps in steps(),
+    ) {
+        let lines = Lines::new(&splits, burst);
+        let mode = CheckpointMode::AtLeastOnce;
+        let mut simulation = Simulation::start_in(mode, &|flow| declare(flow, &lines), layout);
+        simulation.dump_counts("words");
+        perform(&mut simulation, &steps);
+        simulation.finish();
+        simulation.request();
+        simulation.finish();
+        for checkpoint in &simulation.checkpoints {
+            check_nothing_is_missing(&simulation, &splits, checkpoint);
+        }
+        // With all input in front of it nothing can be behind it.
+        let last = simulation.checkpoints.last().expect("one was just made");
+        check_cut(&simulation, &splits, last);
+        prop_assert!(simulation.stages().all(|stage| stage.is_finished()));
+    }
+
+    #[test]
     fn sources_read_on_from_where_the_checkpoint_noted_them(
         layout in layouts(),
         splits in splits(),
@@ -219,4 +279,35 @@ proptest! {
             prop_assert_eq!(&rows, &all);
         }
     }
+}
+
+/// Shard 0 gets a barrier from itself, shard 1 is silent: what comes behind the barrier waits in
+/// one mode and not in the other.
+fn rows_behind_a_barrier(mode: CheckpointMode) -> usize {
+    let mut lines = Lines::new(&[vec!["ice".to_owned(); 10]], 5);
+    lines.is_endless = true;
+    let declare = |flow: &Flow| {
+        let source = flow.source(lines.clone());
+        source.rebalance().sink(Rows);
+    };
+    let layout = Layout {
+        shard_count: 2,
+        ring_capacity: 4,
+        buffer_count: 4,
+    };
+    let mut simulation = Simulation::start_in(mode, &declare, layout);
+    for _ in 0..20 {
+        simulation.request();
+        simulation.turn(0);
+    }
+    simulation.request();
+    simulation.settle();
+    simulation.rows_until(0, 1).len()
+}
+
+#[test]
+fn input_is_held_at_its_barrier_unless_once_is_not_asked_for() {
+    // Five lines were read before the barrier, the others between it and the freeze.
+    assert_eq!(rows_behind_a_barrier(CheckpointMode::Aligned), 5);
+    assert!(rows_behind_a_barrier(CheckpointMode::AtLeastOnce) > 5);
 }

@@ -3,6 +3,7 @@
 use frazil_state::{KeyGroups, Store, StoreConfig, Value};
 
 use super::doubles::{Lines, Rows};
+use crate::checkpoint::CheckpointMode;
 use crate::flow::{BuildContext, Flow, FlowError, FlowPlan};
 
 fn lines() -> Lines {
@@ -149,6 +150,7 @@ fn build(plan: &FlowPlan, declare: impl Fn(&Flow)) -> FlowError {
         first_epoch: 1,
         operators: &plan.operators,
         splits: vec![],
+        mode: CheckpointMode::Aligned,
         finished_stages: &[],
         rings: plan.connect(1, 2).remove(0),
         bells: &[],

@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use frazil_io::runtime::Bell;
 use frazil_state::{KeyGroups, ScanCursor, StagingSize, Store, StoreConfig, ValueTable};
 
+use crate::checkpoint::CheckpointMode;
 use crate::flow::{AssignedSplit, BuildContext, Flow, FlowPlan, Progress, SplitPosition, Stage};
 use crate::shard::{Context, FromWriter, LinkSize, ShardLink, ToWriter, WriterLink};
 use crate::statistics::ShardStatistics;
@@ -79,7 +80,16 @@ impl Simulation {
         let stores = shards
             .map(|shard| new_store(shard, layout.shard_count))
             .collect();
-        Self::start_with(stores, declare, layout, restored)
+        Self::start_with(stores, declare, layout, CheckpointMode::Aligned, restored)
+    }
+
+    /// The same without a checkpoint before, in another mode.
+    pub(super) fn start_in(mode: CheckpointMode, declare: &dyn Fn(&Flow), layout: Layout) -> Self {
+        let shards = 0..layout.shard_count;
+        let stores = shards
+            .map(|shard| new_store(shard, layout.shard_count))
+            .collect();
+        Self::start_with(stores, declare, layout, mode, None)
     }
 
     /// Starts the flow again from a checkpoint behind which no record changed any state.
@@ -90,13 +100,20 @@ impl Simulation {
         restored: &Checkpoint,
     ) -> Self {
         let stores = self.shards.into_iter().map(|shard| shard.store).collect();
-        Self::start_with(stores, declare, layout, Some(restored))
+        Self::start_with(
+            stores,
+            declare,
+            layout,
+            CheckpointMode::Aligned,
+            Some(restored),
+        )
     }
 
     fn start_with(
         stores: Vec<Store>,
         declare: &dyn Fn(&Flow),
         layout: Layout,
+        mode: CheckpointMode,
         restored: Option<&Checkpoint>,
     ) -> Self {
         let plan = Flow::plan(declare, layout.shard_count).expect("flow is valid");
@@ -117,6 +134,7 @@ impl Simulation {
                 first_epoch: epoch + 1,
                 operators: &plan.operators,
                 splits: splits.pop_front().expect("one for each shard"),
+                mode,
                 finished_stages: restored.map_or(&[], |it| &it.finished_stages[0]),
                 rings,
                 bells: &bells,
