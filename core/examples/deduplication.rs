@@ -23,7 +23,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let (repeat, repeats) = by_id.side_output::<u64>();
         by_id
             .process(
-                |states| states.expiring::<()>("seen", FORGET),
+                |states| states.ttl(FORGET).value::<()>("seen"),
                 move |seen, (id, text), cx, out| {
                     if seen.exists(cx)? {
                         repeat.push(cx, id);

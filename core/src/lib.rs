@@ -45,10 +45,11 @@ pub use checkpoint::{
 pub use error::Error;
 pub use flow::{
     AggregatedStream, AggregatingState, BroadcastContext, BroadcastProcess, BroadcastState,
-    BroadcastStream, ConnectedStream, ExpiringState, Flow, FlowError, Keyed, KeyedStream,
-    ListProcess, ListState, MapState, Out, PendingTimers, Plain, Process, ProcessContext,
-    ProcessResult, ProcessedStream, ReadContext, Record, RecordBatch, ReducingState, SideOutput,
-    States, Stream, Timers, ValueState,
+    BroadcastStream, ConnectedStream, ExpiringAggregatingState, ExpiringListState,
+    ExpiringMapState, ExpiringReducingState, ExpiringStates, ExpiringValueState, Flow, FlowError,
+    Keyed, KeyedStream, ListProcess, ListState, MapState, Out, PendingTimers, Plain, Process,
+    ProcessContext, ProcessResult, ProcessedStream, ReadContext, Record, RecordBatch,
+    ReducingState, SideOutput, States, Stream, Timers, ValueState,
 };
 pub use frazil_io::IoError;
 pub use frazil_io::runtime::{Driver, DriverChoice, DriverDecision, choose_driver};

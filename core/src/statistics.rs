@@ -76,6 +76,8 @@ pub(crate) struct ShardStatistics {
     pub(crate) freeze: Histogram<u64>,
     pub(crate) capture_slice: Histogram<u64>,
     pub(crate) captured_on_first_write_count: u64,
+    pub(crate) expired_record_count: u64,
+    pub(crate) expired_bytes: u64,
     pub(crate) record_count: u64,
     pub(crate) activity: Activity,
 }
@@ -87,6 +89,8 @@ impl ShardStatistics {
             freeze: durations(),
             capture_slice: durations(),
             captured_on_first_write_count: 0,
+            expired_record_count: 0,
+            expired_bytes: 0,
             record_count: 0,
             activity: Activity::Steady,
         }
@@ -124,6 +128,10 @@ pub struct Statistics {
     pub capture_slice: Histogram<u64>,
     /// Pages that were captured because a record was about to change them.
     pub captured_on_first_write_count: u64,
+    /// Values, elements and entries that were freed because they had expired.
+    pub expired_record_count: u64,
+    /// Bytes of their keys and values.
+    pub expired_bytes: u64,
     /// Records that sources emitted.
     pub record_count: u64,
     /// Phases and sizes of checkpoints.
@@ -137,6 +145,8 @@ impl Statistics {
             freeze: durations(),
             capture_slice: durations(),
             captured_on_first_write_count: 0,
+            expired_record_count: 0,
+            expired_bytes: 0,
             record_count: 0,
             checkpoints: CheckpointStatistics::new(),
         }
@@ -148,6 +158,8 @@ impl Statistics {
         let slices = self.capture_slice.add(&shard.capture_slice);
         slices.expect("same bounds");
         self.captured_on_first_write_count += shard.captured_on_first_write_count;
+        self.expired_record_count += shard.expired_record_count;
+        self.expired_bytes += shard.expired_bytes;
         self.record_count += shard.record_count;
     }
 }

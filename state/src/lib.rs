@@ -73,5 +73,5 @@ pub use tree::{
     BroadcastTable, DueTimer, ListRedistribution, ListTable, MapTable, OperatorList, OrderedCursor,
     TimerTable,
 };
-pub use ttl::{Expired, ExpiringTable, Expiry, ExpiryPolicy};
+pub use ttl::{Expired, ExpiringListTable, ExpiringMapTable, ExpiringTable, Expiry, ExpiryPolicy};
 pub use value::Value;

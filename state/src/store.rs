@@ -72,6 +72,8 @@ pub struct Store {
     patient: bool,
     /// Processing time as the caller last set it.
     now_ms: u64,
+    expired_record_count: u64,
+    expired_bytes: u64,
 }
 
 impl Store {
@@ -93,6 +95,8 @@ impl Store {
             scratch: Scratch::new()?,
             patient: false,
             now_ms: 0,
+            expired_record_count: 0,
+            expired_bytes: 0,
         })
     }
 
@@ -255,6 +259,23 @@ impl Store {
     #[must_use]
     pub fn captured_on_first_write_count(&self) -> u64 {
         self.arena.captured_on_first_write_count
+    }
+
+    /// Records that were freed because they had expired, since the store was opened.
+    #[must_use]
+    pub fn expired_record_count(&self) -> u64 {
+        self.expired_record_count
+    }
+
+    /// Bytes of the keys and values of these records.
+    #[must_use]
+    pub fn expired_bytes(&self) -> u64 {
+        self.expired_bytes
+    }
+
+    pub(crate) fn count_expired(&mut self, bytes: u64) {
+        self.expired_record_count += 1;
+        self.expired_bytes += bytes;
     }
 
     /// Chunks that are free for capture.

@@ -140,7 +140,13 @@ pub(crate) fn view_mut<V: Value>(bytes: &mut [u8]) -> Result<Seal<'_, V::Archive
 /// The value that archived bytes stand for.
 #[inline]
 pub(crate) fn unarchive<V: Value>(bytes: &[u8]) -> Result<V, BoxedError> {
-    deserialize::<V, BoxedError>(view::<V>(bytes)?)
+    owned(view::<V>(bytes)?)
+}
+
+/// The value that an archived one stands for.
+#[inline]
+pub(crate) fn owned<V: Value>(archived: &V::Archived) -> Result<V, BoxedError> {
+    deserialize::<V, BoxedError>(archived)
 }
 
 /// Changes when the type's name, archived size or archived alignment does.

@@ -31,7 +31,8 @@ pub use flow_builder::Flow;
 pub use keyed_stream::{AggregatedStream, KeyedStream, ProcessedStream};
 pub use out::Out;
 pub use process::{
-    AggregatingState, BroadcastContext, BroadcastProcess, BroadcastState, ExpiringState,
+    AggregatingState, BroadcastContext, BroadcastProcess, BroadcastState, ExpiringAggregatingState,
+    ExpiringListState, ExpiringMapState, ExpiringReducingState, ExpiringStates, ExpiringValueState,
     ListProcess, ListState, MapState, PendingTimers, Process, ProcessContext, ProcessResult,
     ReadContext, ReducingState, SideOutput, States, Timers, ValueState,
 };

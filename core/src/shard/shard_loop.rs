@@ -82,7 +82,7 @@ pub(crate) struct Shard {
     cycle: SnapshotCycle,
     finished: bool,
     populating: Option<PopulateJob>,
-    first_writes_reported: u64,
+    reported: [u64; 3],
     noticed: bool,
 }
 
@@ -94,7 +94,7 @@ impl Shard {
             cycle,
             finished: false,
             populating: None,
-            first_writes_reported: 0,
+            reported: [0; 3],
             noticed: false,
             parts,
         }
@@ -180,9 +180,16 @@ impl Shard {
     fn hand_over(&mut self, empty: Box<ShardStatistics>) {
         let mut filled = std::mem::replace(&mut self.statistics, empty);
         self.statistics.activity = filled.activity;
-        let first_writes = self.parts.store.captured_on_first_write_count();
-        filled.captured_on_first_write_count = first_writes - self.first_writes_reported;
-        self.first_writes_reported = first_writes;
+        let (store, reported) = (&self.parts.store, &mut self.reported);
+        let counted = [
+            store.captured_on_first_write_count(),
+            store.expired_record_count(),
+            store.expired_bytes(),
+        ];
+        filled.captured_on_first_write_count = counted[0] - reported[0];
+        filled.expired_record_count = counted[1] - reported[1];
+        filled.expired_bytes = counted[2] - reported[2];
+        *reported = counted;
         if let Ok(mut slot) = self.parts.probe.filled.lock() {
             slot.push(filled);
         }

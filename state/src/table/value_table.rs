@@ -176,6 +176,28 @@ impl<K: Key + ?Sized, V: Value> ValueTable<K, V> {
         })
     }
 
+    /// Changes the value of a key, or sets it to `first` where there is none.
+    ///
+    /// # Errors
+    /// As [`ValueTable::update`].
+    ///
+    /// # Cost
+    /// As [`ValueTable::update`].
+    #[inline]
+    pub fn fold(
+        &self,
+        store: &mut Store,
+        hash: KeyHash,
+        key: &K,
+        first: &V,
+        fold: impl FnOnce(&mut V),
+    ) -> Result<(), StateError> {
+        key.with_bytes(|key| match self.find(store.arena(), hash, key) {
+            Some(found) => self.change_found(store, found, hash, key, fold),
+            None => self.insert_bytes(store, hash, key, first),
+        })
+    }
+
     /// Where a user of this table keeps what it finds ahead.
     #[must_use]
     pub fn lookahead(&self) -> Lookahead {
@@ -248,6 +270,19 @@ impl<K: Key + ?Sized, V: Value> ValueTable<K, V> {
             self.insert_bytes(store, hash, key, &value)?;
             return Ok(result);
         };
+        self.change_found(store, found, hash, key, update)
+    }
+
+    /// Changes the value of a record that was found.
+    #[inline]
+    fn change_found<T>(
+        &self,
+        store: &mut Store,
+        found: Found,
+        hash: KeyHash,
+        key: &[u8],
+        update: impl FnOnce(&mut V) -> T,
+    ) -> Result<T, StateError> {
         if Self::FITS_ITS_SLOT {
             return self.update_in_place(store, found, update);
         }

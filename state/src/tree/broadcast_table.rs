@@ -109,9 +109,9 @@ impl<K: Key + ?Sized, V: Value> BroadcastTable<K, V> {
     /// As [`BroadcastTable::remove`].
     pub fn clear(&self, store: &mut Store) -> Result<u64, StateError> {
         let arena = store.arena_mut();
-        self.tree
-            .table
-            .remove_range(arena, TREE, Edge::Start, Edge::End)
+        let edges = (Edge::Start, Edge::End);
+        let (removed, _) = self.tree.table.remove_range(arena, TREE, edges, u64::MAX)?;
+        Ok(removed)
     }
 
     /// Visits keys and archived values in key order until the visitor breaks.

@@ -72,9 +72,10 @@ impl<V: Value> Elements<'_, V> {
     /// Removes the elements from index `begin` on and says how many there were.
     pub(super) fn remove_from(&self, store: &mut Store, begin: u64) -> Result<u64, StateError> {
         let (first, last) = (self.entry(begin), self.entry(u64::MAX));
-        let (from, to) = (Edge::Before(&first), Edge::After(&last));
-        let arena = store.arena_mut();
-        self.tree.table.remove_range(arena, self.group, from, to)
+        let edges = (Edge::Before(&first), Edge::After(&last));
+        let (arena, table) = (store.arena_mut(), &self.tree.table);
+        let (removed, _) = table.remove_range(arena, self.group, edges, u64::MAX)?;
+        Ok(removed)
     }
 
     /// Visits the archived elements in order until the visitor breaks.

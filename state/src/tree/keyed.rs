@@ -1,11 +1,11 @@
 //! Entries by user key and something behind it: the ground of maps and lists.
 
 use std::marker::PhantomData;
-use std::ops::{Bound, RangeBounds};
+use std::ops::{Bound, ControlFlow, RangeBounds};
 
 use super::ordered_table::Edge;
 use super::scan::OrderedCursor;
-use super::typed::{self, KeyLayout, TypedTree, part_fingerprint};
+use super::typed::{self, KeyLayout, Order, TypedTree, part_fingerprint};
 use crate::catalog::UserKeyPlace;
 use crate::error::StateError;
 use crate::form::TableScope;
@@ -18,21 +18,35 @@ use crate::value::Value;
 /// Entries with keys (user key, sub key), in the group of the user key: all of one user key lie
 /// side by side, in the order of the sub keys.
 #[derive(Debug)]
-pub(super) struct KeyedTree<K: ?Sized, S: ?Sized, V> {
-    pub(super) tree: TypedTree<V>,
+pub(crate) struct KeyedTree<K: ?Sized, S: ?Sized, V> {
+    pub(crate) tree: TypedTree<V>,
     key: PhantomData<fn(&K, &S)>,
 }
 
 /// A range of entries, as the edges around it.
-pub(super) struct Span {
+pub(crate) struct Span {
     from: (KeyBuffer, bool),
     /// `None` reaches to the end of the group.
     to: Option<(KeyBuffer, bool)>,
 }
 
 impl Span {
-    pub(super) fn edges(&self) -> (Edge<'_>, Edge<'_>) {
+    pub(crate) fn edges(&self) -> (Edge<'_>, Edge<'_>) {
         (edge(&self.from), self.to.as_ref().map_or(Edge::End, edge))
+    }
+
+    /// The edges around what is left of the span behind a key that was visited last.
+    pub(crate) fn rest<'a>(
+        &'a self,
+        order: Order,
+        visited: Option<&'a [u8]>,
+    ) -> (Edge<'a>, Edge<'a>) {
+        let (from, to) = self.edges();
+        match (order, visited) {
+            (_, None) => (from, to),
+            (Order::Rising, Some(key)) => (Edge::After(key), to),
+            (Order::Falling, Some(key)) => (from, Edge::Before(key)),
+        }
     }
 }
 
@@ -45,11 +59,11 @@ fn edge((key, is_after): &(KeyBuffer, bool)) -> Edge<'_> {
 }
 
 impl<K: Key + ?Sized, S: Key + ?Sized, V: Value> KeyedTree<K, S, V> {
-    pub(super) fn identity(role: &str) -> TypeIdentity {
+    pub(crate) fn identity(role: &str) -> TypeIdentity {
         typed::identity::<V>(role, &[part_fingerprint::<K>(), part_fingerprint::<S>()])
     }
 
-    pub(super) fn open(store: &mut Store, name: &str, role: &str) -> Result<Self, StateError> {
+    pub(crate) fn open(store: &mut Store, name: &str, role: &str) -> Result<Self, StateError> {
         let layout = KeyLayout {
             scope: TableScope::Keyed,
             identity: Self::identity(role),
@@ -69,12 +83,12 @@ impl<K: Key + ?Sized, S: Key + ?Sized, V: Value> KeyedTree<K, S, V> {
 
     /// Group of a key, relative to the shard's first.
     #[inline]
-    pub(super) fn group(&self, hash: KeyHash) -> u32 {
+    pub(crate) fn group(&self, hash: KeyHash) -> u32 {
         self.tree.table.owned.relative(hash)
     }
 
     /// What all entries of a user key begin with.
-    pub(super) fn prefix(key: &K) -> KeyBuffer {
+    pub(crate) fn prefix(key: &K) -> KeyBuffer {
         let mut prefix = KeyBuffer::new();
         key.with_bytes(|bytes| push_part::<K>(bytes, &mut prefix));
         prefix
@@ -82,14 +96,14 @@ impl<K: Key + ?Sized, S: Key + ?Sized, V: Value> KeyedTree<K, S, V> {
 
     /// Calls `with` with an entry's key.
     #[inline]
-    pub(super) fn entry_key(key: &K, sub: &S) -> KeyBuffer {
+    pub(crate) fn entry_key(key: &K, sub: &S) -> KeyBuffer {
         let mut entry = Self::prefix(key);
         sub.with_bytes(|bytes| push_cut(bytes, &mut entry));
         entry
     }
 
     /// The entries of a user key whose sub keys lie in a range.
-    pub(super) fn span(key: &K, range: &impl RangeBounds<S>) -> Span {
+    pub(crate) fn span(key: &K, range: &impl RangeBounds<S>) -> Span {
         let from = match range.start_bound() {
             Bound::Included(sub) => (Self::entry_key(key, sub), false),
             Bound::Excluded(sub) => (Self::entry_key(key, sub), true),
@@ -103,24 +117,26 @@ impl<K: Key + ?Sized, S: Key + ?Sized, V: Value> KeyedTree<K, S, V> {
         Span { from, to }
     }
 
-    /// Removes the entries of a user key whose sub keys lie in a range.
+    /// Removes entries of a user key whose sub keys lie in a range, as
+    /// [`OrderedTable::remove_range`](super::OrderedTable::remove_range) does.
     pub(super) fn remove_range(
         &self,
         store: &mut Store,
         hash: KeyHash,
         key: &K,
         range: &impl RangeBounds<S>,
-    ) -> Result<u64, StateError> {
+        limit: u64,
+    ) -> Result<(u64, bool), StateError> {
         let span = Self::span(key, range);
-        let (from, to) = span.edges();
+        let edges = span.edges();
         let group = self.group(hash);
         self.tree
             .table
-            .remove_range(store.arena_mut(), group, from, to)
+            .remove_range(store.arena_mut(), group, edges, limit)
     }
 
     /// Visits entries from the cursor on; true at the end.
-    pub(super) fn scan(
+    pub(crate) fn scan(
         &self,
         store: &Store,
         cursor: &mut OrderedCursor,
@@ -164,6 +180,19 @@ impl<K: Key + ?Sized, S: Key + ?Sized, V: Value> KeyedTree<K, S, V> {
             visited.map_err(|error| tree.invalid_key(arena, &error))?;
         }
         Ok(false)
+    }
+}
+
+impl<K: Key + ?Sized, V: Value> KeyedTree<K, u64, V> {
+    /// The last index that a user key has.
+    pub(crate) fn last_index(&self, store: &Store, hash: KeyHash, key: &K) -> Option<u64> {
+        let span = Self::span(key, &(..));
+        let (from, to) = span.edges();
+        let (arena, table) = (store.arena(), &self.tree.table);
+        let last = table.scan_back(arena, self.group(hash), from, to, |entry, _| {
+            ControlFlow::Break(entry.last_chunk().copied().map(u64::from_be_bytes))
+        });
+        last.break_value().flatten()
     }
 }
 

@@ -16,6 +16,7 @@ enum Step {
     AppendAll(u8, Vec<u16>),
     Replace(u8, Vec<u16>),
     Clear(u8),
+    ClearSome(u8, u64),
     Snapshot(SnapshotStep),
 }
 
@@ -26,6 +27,7 @@ fn step() -> impl Strategy<Value = Step> {
         6 => (0..5u8, values()).prop_map(|(key, values)| Step::AppendAll(key, values)),
         3 => (0..5u8, values()).prop_map(|(key, values)| Step::Replace(key, values)),
         1 => (0..5u8).prop_map(Step::Clear),
+        2 => (0..5u8, 0..90u64).prop_map(|(key, limit)| Step::ClearSome(key, limit)),
         8 => snapshot_step().prop_map(Step::Snapshot),
     ]
 }
@@ -112,6 +114,14 @@ fn run(chunk_count: usize, steps: &[Step]) {
                 let removed = table.clear(store, hash_key(key), key);
                 let list = model.remove(key).unwrap_or_default();
                 assert_eq!(removed.expect("sound"), list.len() as u64);
+            }
+            Step::ClearSome(key, limit) => {
+                let list = model.entry(*key).or_default();
+                let left = list.len() - list.len().min(usize::try_from(*limit).expect("small"));
+                let removed = table.clear_some(store, hash_key(key), key, *limit);
+                let expected = ((list.len() - left) as u64, left == 0);
+                assert_eq!(removed.expect("sound"), expected);
+                list.truncate(left);
             }
             Step::Snapshot(step) => checkpointed.apply(step, &model, check),
         }

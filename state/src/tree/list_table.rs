@@ -123,6 +123,26 @@ impl<K: Key + ?Sized, V: Value> ListTable<K, V> {
         self.elements(hash, key).remove_from(store, 0)
     }
 
+    /// Removes the last elements of a key's list, at most `limit`. Gives how many it removed, and
+    /// whether the list is empty.
+    ///
+    /// # Errors
+    /// As [`ListTable::clear`].
+    ///
+    /// # Cost
+    /// As [`ListTable::clear`], for the leaves that `limit` elements fill.
+    pub fn clear_some(
+        &self,
+        store: &mut Store,
+        hash: KeyHash,
+        key: &K,
+        limit: u64,
+    ) -> Result<(u64, bool), StateError> {
+        let elements = self.elements(hash, key);
+        let begin = elements.len(store).saturating_sub(limit);
+        Ok((elements.remove_from(store, begin)?, begin == 0))
+    }
+
     /// Elements of a key's list.
     ///
     /// # Cost

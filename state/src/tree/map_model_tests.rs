@@ -19,6 +19,8 @@ enum Step {
     /// Every second one, so that leaves run low and merge.
     RemoveSparse(u8, u16, u16),
     RemoveRange(u8, Bound<u16>, Bound<u16>),
+    /// In slices of so many entries.
+    RemoveSlices(u8, Bound<u16>, Bound<u16>, u64),
     Clear(u8),
     Snapshot(SnapshotStep),
 }
@@ -45,6 +47,8 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(key, from, count)| Step::RemoveSparse(key, from, count)),
         2 => (key.clone(), bound(), bound())
             .prop_map(|(key, from, to)| Step::RemoveRange(key, from, to)),
+        2 => (key.clone(), bound(), bound(), 0..200u64)
+            .prop_map(|(key, from, to, limit)| Step::RemoveSlices(key, from, to, limit)),
         1 => key.prop_map(Step::Clear),
         15 => snapshot_step().prop_map(Step::Snapshot),
     ]
@@ -209,6 +213,31 @@ impl<S: Shape> World<S> {
         assert_eq!(removed.expect("own runs"), expected);
     }
 
+    /// Each slice takes the lowest, as many as it is asked for and a leaf more at most.
+    fn remove_slices(&mut self, key: u8, from: Bound<u16>, to: Bound<u16>, limit: u64) {
+        let range = (from.map(S::map_key), to.map(S::map_key));
+        let (key, store) = (S::key(key), &mut self.checkpointed.store);
+        let borrowed = (range.0.as_ref(), range.1.as_ref());
+        loop {
+            let (removed, is_done) = self
+                .table
+                .remove_some(store, hash_key(&key), &key, borrowed, limit.max(1))
+                .expect("own runs");
+            let inside = |(k, m): &&(S::Key, S::MapKey)| {
+                *k == key && std::ops::RangeBounds::contains(&range, m)
+            };
+            let lowest: Vec<_> = self.model.keys().filter(inside).cloned().collect();
+            assert!(is_done || (removed >= limit && removed < limit + 400));
+            assert_eq!(is_done, removed == lowest.len() as u64);
+            for entry in &lowest[..usize::try_from(removed).expect("few")] {
+                self.model.remove(entry);
+            }
+            if is_done {
+                return;
+            }
+        }
+    }
+
     fn apply(&mut self, step: &Step) {
         match *step {
             Step::Put(key, number, size) => self.put(key, number, size),
@@ -221,6 +250,7 @@ impl<S: Shape> World<S> {
                 .filter(|number| number % 8 != 0)
                 .for_each(|number| self.remove(key, number)),
             Step::RemoveRange(key, from, to) => self.remove_range(key, from, to),
+            Step::RemoveSlices(key, from, to, limit) => self.remove_slices(key, from, to, limit),
             Step::Clear(key) => self.remove_range(key, Bound::Unbounded, Bound::Unbounded),
             Step::Snapshot(ref step) => {
                 self.checkpointed

@@ -190,7 +190,29 @@ impl<K: Key + ?Sized, M: Key + ?Sized, V: Value> MapTable<K, M, V> {
         key: &K,
         range: impl RangeBounds<M>,
     ) -> Result<u64, StateError> {
-        self.keyed.remove_range(store, hash, key, &range)
+        let (removed, _) = self
+            .keyed
+            .remove_range(store, hash, key, &range, u64::MAX)?;
+        Ok(removed)
+    }
+
+    /// Removes map keys of a range, the lowest first, until at least `limit` are removed (a leaf's
+    /// entries more at most) or none is left. Gives how many it removed, and whether none is left.
+    ///
+    /// # Errors
+    /// As [`MapTable::remove`].
+    ///
+    /// # Cost
+    /// As [`MapTable::remove_range`], for one leaf more than `limit` entries fill.
+    pub fn remove_some(
+        &self,
+        store: &mut Store,
+        hash: KeyHash,
+        key: &K,
+        range: impl RangeBounds<M>,
+        limit: u64,
+    ) -> Result<(u64, bool), StateError> {
+        self.keyed.remove_range(store, hash, key, &range, limit)
     }
 
     /// Removes a key's whole map and says how many entries it had.

@@ -30,9 +30,11 @@ mod typed;
 
 pub use broadcast_table::BroadcastTable;
 pub(crate) use check::TreeVisit;
+pub(crate) use keyed::{KeyedTree, Span};
 pub use list_table::ListTable;
 pub use map_table::MapTable;
 pub use operator_list::{ListRedistribution, OperatorList};
-pub(crate) use ordered_table::OrderedTable;
+pub(crate) use ordered_table::{Edge, FoundEntry, OrderedTable};
 pub use scan::OrderedCursor;
 pub use timer_table::{DueTimer, TimerTable};
+pub(crate) use typed::Order;

@@ -214,6 +214,31 @@ impl OrderedTable {
         }
     }
 
+    /// Overwrites eight bytes of an entry's value; `at` gives their offset from its length.
+    ///
+    /// # Errors
+    /// As [`OrderedTable::value`].
+    pub(crate) fn write_word(
+        &self,
+        arena: &mut Arena,
+        found: FoundEntry,
+        at: fn(usize) -> usize,
+        word: [u8; 8],
+    ) -> Result<(), StateError> {
+        let (_, range) = self.leaf(arena, found.page).stored(found.index);
+        let (page, offset) = match self.run(arena, found)? {
+            Some(run) => run.place_of(at(runs::bytes(arena, run).len())),
+            None => (found.page, range.start + at(range.len())),
+        };
+        arena.write(page, offset, &word);
+        Ok(())
+    }
+
+    /// The key of an entry.
+    pub(crate) fn key<'a>(&'a self, arena: &'a Arena, found: FoundEntry) -> &'a [u8] {
+        self.leaf(arena, found.page).key(found.index)
+    }
+
     /// The run of an entry whose value lies in one.
     #[inline]
     pub(super) fn run(&self, arena: &Arena, found: FoundEntry) -> Result<Option<Run>, StateError> {

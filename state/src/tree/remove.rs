@@ -42,7 +42,8 @@ impl OrderedTable {
         Ok(true)
     }
 
-    /// Removes all entries between two edges and says how many there were.
+    /// Removes entries between two edges, leaf by leaf, until at least `limit` are removed or none
+    /// is left. Gives how many it removed, and whether none is left.
     ///
     /// # Errors
     /// As [`OrderedTable::remove`]; the entries of the leaves before are removed then.
@@ -53,9 +54,9 @@ impl OrderedTable {
         &self,
         arena: &mut Arena,
         group: u32,
-        from: Edge<'_>,
-        to: Edge<'_>,
-    ) -> Result<u64, StateError> {
+        (from, to): (Edge<'_>, Edge<'_>),
+        limit: u64,
+    ) -> Result<(u64, bool), StateError> {
         let mut removed = 0;
         while let Some(mut place) = self.seek(arena, group, from) {
             let count = self.leaf(arena, place.leaf).count();
@@ -67,13 +68,16 @@ impl OrderedTable {
             if end <= place.index {
                 break;
             }
+            if removed >= limit {
+                return Ok((removed, false));
+            }
             removed += (end - place.index) as u64;
             self.take_out(arena, group, place, end)?;
             if end < count {
                 break;
             }
         }
-        Ok(removed)
+        Ok((removed, true))
     }
 
     /// Takes the entries from `place` to `end` out of a leaf and sees to the pages.

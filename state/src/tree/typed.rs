@@ -43,8 +43,8 @@ pub(super) fn part_fingerprint<K: Key + ?Sized>() -> u64 {
 
 /// An ordered table of values of type `V` by entry key bytes.
 #[derive(Debug)]
-pub(super) struct TypedTree<V> {
-    pub(super) table: OrderedTable,
+pub(crate) struct TypedTree<V> {
+    pub(crate) table: OrderedTable,
     value: PhantomData<V>,
 }
 
@@ -87,14 +87,14 @@ impl<V: Value> TypedTree<V> {
     }
 
     /// Entries of all groups.
-    pub(super) fn len(&self, store: &Store) -> u64 {
+    pub(crate) fn len(&self, store: &Store) -> u64 {
         (0..self.table.owned.length)
             .map(|group| self.table.entry_count(store.arena(), group))
             .sum()
     }
 
     /// The archived value of a key, in place.
-    pub(super) fn get<'a>(
+    pub(crate) fn get<'a>(
         &self,
         store: &'a Store,
         group: u32,
@@ -108,7 +108,7 @@ impl<V: Value> TypedTree<V> {
     }
 
     /// The value of a key, copied out.
-    pub(super) fn get_owned(
+    pub(crate) fn get_owned(
         &self,
         store: &Store,
         group: u32,
@@ -123,7 +123,7 @@ impl<V: Value> TypedTree<V> {
 
     /// Value bytes of an entry as what they stand for.
     #[inline]
-    pub(super) fn view<'a>(
+    pub(crate) fn view<'a>(
         &self,
         arena: &Arena,
         bytes: &'a [u8],
@@ -137,7 +137,7 @@ impl<V: Value> TypedTree<V> {
     }
 
     /// Sets the value of a key.
-    pub(super) fn put(
+    pub(crate) fn put(
         &self,
         store: &mut Store,
         group: u32,
@@ -191,7 +191,7 @@ impl<V: Value> TypedTree<V> {
     }
 
     /// Visits the entries between two edges, rising or falling, as key bytes and archived values.
-    pub(super) fn visit<'a>(
+    pub(crate) fn visit<'a>(
         &'a self,
         store: &'a Store,
         group: u32,
@@ -221,7 +221,12 @@ impl<V: Value> TypedTree<V> {
     }
 
     #[cold]
-    fn invalid(&self, arena: &Arena, what: &'static str, error: &BoxedError) -> StateError {
+    pub(crate) fn invalid(
+        &self,
+        arena: &Arena,
+        what: &'static str,
+        error: &BoxedError,
+    ) -> StateError {
         StateError::Invalid {
             table: self.table.name(arena),
             what,
@@ -231,7 +236,7 @@ impl<V: Value> TypedTree<V> {
 
     /// Stored key bytes that are no key of the asked type.
     #[cold]
-    pub(super) fn invalid_key(&self, arena: &Arena, error: &KeyError) -> StateError {
+    pub(crate) fn invalid_key(&self, arena: &Arena, error: &KeyError) -> StateError {
         StateError::Invalid {
             table: self.table.name(arena),
             what: "key",
@@ -242,7 +247,7 @@ impl<V: Value> TypedTree<V> {
 
 /// Which way entries are visited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Order {
+pub(crate) enum Order {
     Rising,
     Falling,
 }

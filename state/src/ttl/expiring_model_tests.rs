@@ -108,7 +108,7 @@ fn check(store: &mut Store, model: &Model) {
     store.set_time(u64::MAX);
     while !table.expire(store, 1000).expect("sound").is_done {}
     assert_eq!(table.held_count(store), 0);
-    assert_eq!(table.queue.len(store), 0);
+    assert_eq!(table.timed.queue.len(store), 0);
     store.verify().expect("sound");
 }
 
@@ -154,7 +154,7 @@ fn apply(store: &mut Store, table: &mut ExpiringTable<u8, String>, model: &mut M
         Step::Clear(limit) => {
             let is_empty = table.clear(store, limit).expect("sound");
             let left: BTreeMap<_, _> = std::mem::take(&mut model.held);
-            let is_held = |key: &u8| table.values.contains(store, hash_key(key), key);
+            let is_held = |key: &u8| table.timed.entries.contains(store, hash_key(key), key);
             model.held = left.into_iter().filter(|(key, _)| is_held(key)).collect();
             assert_eq!(is_empty, model.held.is_empty());
         }
@@ -176,7 +176,7 @@ fn expire(
     let expired = table.expire(store, limit).expect("sound");
     let mut bytes = 0;
     model.held.retain(|key, (value, expires_ms)| {
-        let is_held = table.values.contains(store, hash_key(key), key);
+        let is_held = table.timed.entries.contains(store, hash_key(key), key);
         assert!(
             is_held || *expires_ms <= model.now_ms,
             "key {key} was freed early"
@@ -220,7 +220,7 @@ fn run(policy: ExpiryPolicy, chunk_count: usize, steps: &[Step]) {
         }
         apply(&mut checkpointed.store, &mut table, &mut model, step);
         assert_eq!(
-            table.queue.len(&checkpointed.store),
+            table.timed.queue.len(&checkpointed.store),
             table.held_count(&checkpointed.store),
             "every value has one entry in the queue"
         );

@@ -5,9 +5,9 @@
 pub enum ExpiryPolicy {
     /// Nothing: it runs from the value's creation.
     OnCreate,
-    /// Every write.
+    /// Every write; the usual one (Flink's `OnCreateAndWrite`).
     OnWrite,
-    /// Every write and every read.
+    /// Every write and every read (Flink's `OnReadAndWrite`).
     OnRead,
 }
 

@@ -23,3 +23,9 @@ pub(super) fn expires_at<V: Value>(archive_bytes: usize) -> usize {
     let root = archive_bytes - size_of::<ArchivedTimed<V>>();
     root + offset_of!(ArchivedTimed<V>, expires_ms)
 }
+
+/// Where in an archive the time of the entry's timer stands.
+pub(super) fn queued_at<V: Value>(archive_bytes: usize) -> usize {
+    let root = archive_bytes - size_of::<ArchivedTimed<V>>();
+    root + offset_of!(ArchivedTimed<V>, queued_ms)
+}

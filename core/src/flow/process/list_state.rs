@@ -76,8 +76,25 @@ impl<K: Key + ?Sized, V: Value> ListState<K, V> {
     ///
     /// # Errors
     /// See [`ListState`].
+    ///
+    /// # Cost
+    /// As [`MapState::clear`](crate::MapState::clear).
     pub fn clear(&self, cx: &mut ProcessContext<'_, K>) -> Result<u64, FlowError> {
         self.named(self.slot.table().clear(cx.store, cx.hash, cx.key))
+    }
+
+    /// Removes the last elements, at most `limit`; gives how many it removed, and whether the list
+    /// is empty. A timer set to now takes a long list apart so, with records in between.
+    ///
+    /// # Errors
+    /// See [`ListState`].
+    pub fn clear_some(
+        &self,
+        cx: &mut ProcessContext<'_, K>,
+        limit: u64,
+    ) -> Result<(u64, bool), FlowError> {
+        let table = self.slot.table();
+        self.named(table.clear_some(cx.store, cx.hash, cx.key, limit))
     }
 
     /// Number of elements.

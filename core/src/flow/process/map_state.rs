@@ -145,10 +145,30 @@ impl<K: Key + ?Sized, M: Key + ?Sized, V: Value> MapState<K, M, V> {
         self.named(table.remove_range(cx.store, cx.hash, cx.key, range))
     }
 
+    /// Removes the lowest map keys of a range until at least `limit` are removed (a page's entries
+    /// more at most) or none is left; gives how many it removed, and whether none is left. A timer
+    /// set to now takes a large map apart so, with records in between.
+    ///
+    /// # Errors
+    /// See [`MapState`].
+    pub fn remove_some(
+        &self,
+        cx: &mut ProcessContext<'_, K>,
+        range: impl RangeBounds<M>,
+        limit: u64,
+    ) -> Result<(u64, bool), FlowError> {
+        let table = self.slot.table();
+        self.named(table.remove_some(cx.store, cx.hash, cx.key, range, limit))
+    }
+
     /// Removes all entries and says how many there were.
     ///
     /// # Errors
     /// See [`MapState`].
+    ///
+    /// # Cost
+    /// About a microsecond for each page of the map (some dozen to a hundred entries), in which no
+    /// record is processed: a map of millions of entries is cleared by [`MapState::remove_some`].
     pub fn clear(&self, cx: &mut ProcessContext<'_, K>) -> Result<u64, FlowError> {
         self.named(self.slot.table().clear(cx.store, cx.hash, cx.key))
     }

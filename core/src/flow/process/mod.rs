@@ -4,7 +4,7 @@ mod aggregating_state;
 mod broadcast_process;
 mod broadcast_state;
 mod context;
-mod expiring_state;
+mod expiring;
 mod function;
 mod list_process;
 mod list_state;
@@ -19,7 +19,10 @@ pub use aggregating_state::AggregatingState;
 pub use broadcast_process::BroadcastProcess;
 pub use broadcast_state::BroadcastState;
 pub use context::{BroadcastContext, ProcessContext, ReadContext};
-pub use expiring_state::ExpiringState;
+pub use expiring::{
+    ExpiringAggregatingState, ExpiringListState, ExpiringMapState, ExpiringReducingState,
+    ExpiringStates, ExpiringValueState,
+};
 pub use function::{PendingTimers, Process, ProcessResult};
 pub use list_process::ListProcess;
 pub use list_state::ListState;

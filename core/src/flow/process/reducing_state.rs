@@ -25,13 +25,12 @@ impl<K: Key + ?Sized, V: Value + Clone> ReducingState<K, V> {
     ///
     /// # Errors
     /// See [`ReducingState`].
+    ///
+    /// # Cost
+    /// One lookup. A value of fixed size is changed in place.
     pub fn add(&self, cx: &mut ProcessContext<'_, K>, added: &V) -> Result<(), FlowError> {
-        if self.value.exists(cx) {
-            self.value
-                .update(cx, added, |value| (self.reduce)(value, added))
-        } else {
-            self.value.put(cx, added)
-        }
+        self.value
+            .fold(cx, added, |value| (self.reduce)(value, added))
     }
 
     /// The value; none before the first [`ReducingState::add`].

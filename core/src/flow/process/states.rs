@@ -8,13 +8,13 @@ use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
 
 use frazil_state::{
-    BroadcastTable, ExpiringTable, Expiry, Key, KeyHash, ListTable, MapTable, StateError, Store,
-    TimerTable, TypeIdentity, Value, ValueTable,
+    BroadcastTable, Expiry, Key, KeyHash, ListTable, MapTable, StateError, Store, TimerTable,
+    TypeIdentity, Value, ValueTable,
 };
 
 use super::aggregating_state::AggregatingState;
 use super::broadcast_state::BroadcastState;
-use super::expiring_state::{ExpiringSlot, ExpiringState};
+use super::expiring::ExpiringStates;
 use super::list_state::ListState;
 use super::map_state::MapState;
 use super::reducing_state::ReducingState;
@@ -58,27 +58,18 @@ impl<'f, K: Key + ?Sized> States<'f, K> {
         ValueState::new(self.declare(name, TypeIdentity::of::<K, V>()))
     }
 
-    /// One value for each key, which expires as `expiry` says.
+    /// Declares one state whose content expires as `expiry` says (Flink's `StateTtlConfig`).
     ///
     /// ```
-    /// # use frazil::{ExpiringState, Expiry, ExpiryPolicy, States};
-    /// fn open(states: &mut States<'_, str>) -> ExpiringState<str, u64> {
+    /// # use frazil::{ExpiringMapState, ExpiringValueState, Expiry, ExpiryPolicy, States};
+    /// # type Open = (ExpiringValueState<str, u64>, ExpiringMapState<str, u64, String>);
+    /// fn open(states: &mut States<'_, str>) -> Open {
     ///     let expiry = Expiry { after_ms: 60_000, policy: ExpiryPolicy::OnWrite };
-    ///     states.expiring("last request", expiry)
+    ///     (states.ttl(expiry).value("last request"), states.ttl(expiry).map("sessions"))
     /// }
     /// ```
-    pub fn expiring<V: Value + Clone>(
-        &mut self,
-        name: &str,
-        expiry: Expiry,
-    ) -> ExpiringState<K, V> {
-        let (values, queue) = ExpiringTable::<K, V>::types();
-        self.flow.add_table(name, values);
-        self.flow
-            .add_table(&ExpiringTable::<K, V>::queue_name(name), queue);
-        let slot = Rc::new(ExpiringSlot::new(name, expiry));
-        self.declared.tables.push(slot.clone());
-        ExpiringState::new(slot)
+    pub fn ttl(&mut self, expiry: Expiry) -> ExpiringStates<'_, 'f, K> {
+        ExpiringStates::new(self, expiry)
     }
 
     /// One value for each key, into which `reduce` folds what is added.
@@ -154,10 +145,20 @@ impl<'f, K: Key + ?Sized> States<'f, K> {
     where
         TableSlot<T>: DeclaredTable,
     {
-        self.flow.add_table(name, types);
         let slot = Rc::new(TableSlot::new(name));
-        self.declared.tables.push(slot.clone());
+        self.add(name, types, slot.clone());
         slot
+    }
+
+    /// Adds a table that its slot opens.
+    pub(super) fn add(&mut self, name: &str, types: TypeIdentity, slot: Rc<dyn DeclaredTable>) {
+        self.add_beside(name, types);
+        self.declared.tables.push(slot);
+    }
+
+    /// Adds a table that another one opens with itself.
+    pub(super) fn add_beside(&self, name: &str, types: TypeIdentity) {
+        self.flow.add_table(name, types);
     }
 }
 

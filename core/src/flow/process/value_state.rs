@@ -115,6 +115,19 @@ impl<K: Key + ?Sized, V: Value> ValueState<K, V> {
         updated.map_err(|source| self.slot.failure(source))
     }
 
+    /// Changes the value, or sets it to `first` where there is none.
+    #[inline]
+    pub(super) fn fold(
+        &self,
+        cx: &mut ProcessContext<'_, K>,
+        first: &V,
+        fold: impl FnOnce(&mut V),
+    ) -> Result<(), FlowError> {
+        let table = self.slot.table();
+        let folded = table.fold(cx.store, cx.hash, cx.key, first, fold);
+        folded.map_err(|source| self.slot.failure(source))
+    }
+
     /// Changes the archived value where it lies, which is `initial` where there is none, and gives
     /// what `update` returned. For large values of which little changes; see
     /// [`ValueTable::update_archived`](crate::state::ValueTable::update_archived).

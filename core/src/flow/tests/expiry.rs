@@ -1,6 +1,8 @@
 //! The story: a deduplicator forgets lines after a while, at the very millisecond, and the memory
 //! of what it forgot comes back in slices although no record asks for it.
 
+use std::ops::ControlFlow;
+
 use super::doubles::{Lines, Rows};
 use super::simulation::{Layout, Simulation};
 use crate::flow::Flow;
@@ -21,7 +23,7 @@ fn declare(flow: &Flow, lines: &Lines) {
     flow.source(lines.clone())
         .key_by(|line| line)
         .process(
-            move |states| states.expiring::<()>("seen", expiry),
+            move |states| states.ttl(expiry).value::<()>("seen"),
             |seen, line, cx, out| {
                 if !seen.exists(cx)? {
                     seen.put(cx, &())?;
@@ -62,6 +64,80 @@ fn what_expired_is_new_again_from_its_millisecond_on() {
     let expected = expected.iter().map(|ms| format!("a={ms}"));
     assert!(rows.eq(expected), "{:?}", simulation.rows);
     assert!(simulation.rows.len() > 1, "nothing expired");
+}
+
+/// Emits what each other kind of state holds of the last 10 ms, two digits each.
+fn declare_others(flow: &Flow, lines: &Lines) {
+    let expiry = Expiry {
+        after_ms: 10,
+        policy: ExpiryPolicy::OnCreate,
+    };
+    flow.source(lines.clone())
+        .key_by(|line| line)
+        .process(
+            move |states| {
+                let list = states.ttl(expiry).list::<u64>("list");
+                let map = states.ttl(expiry).map::<u64, ()>("map");
+                let add = |sum: &mut u64, added: &u64| *sum += added;
+                let reducing = states.ttl(expiry).reducing("reducing", add);
+                let aggregating =
+                    states
+                        .ttl(expiry)
+                        .aggregating("aggregating", 0, add, |sum: &u64| sum * 2);
+                (list, map, reducing, aggregating)
+            },
+            |(list, map, reducing, aggregating), line, cx, out| {
+                let now_ms = cx.now_ms();
+                list.push(cx, &now_ms)?;
+                map.put(cx, &now_ms, &())?;
+                reducing.add(cx, &1)?;
+                aggregating.add(cx, &1)?;
+                let mut entry_count = 0;
+                map.range(cx, .., |_, ()| {
+                    entry_count += 1;
+                    ControlFlow::Continue(())
+                })?;
+                let counts = [
+                    list.get(cx)?.len() as u64,
+                    entry_count,
+                    reducing.get(cx)?.unwrap_or(0),
+                    aggregating.get(cx)?.unwrap_or(0),
+                ];
+                let digits = counts.iter().fold(0, |digits, count| digits * 100 + count);
+                out.push_pair(line, &digits);
+                Ok(())
+            },
+        )
+        .sink(Rows);
+}
+
+#[test]
+fn elements_entries_and_folds_expire_at_their_millisecond() {
+    let mut lines = Lines::new(&[vec![String::from("a"); 100]], 1);
+    lines.is_endless = true;
+    let mut simulation = Simulation::start(&|flow| declare_others(flow, &lines), LAYOUT, None);
+    let (mut seen_ms, mut fold_ms, mut fold, mut expected) = (vec![], 0, 0, vec![]);
+    let mut now_ms = 0;
+    while simulation.read_count() < 100 {
+        simulation.run_stage(0, 0);
+        simulation.run_stage(0, 1);
+        simulation.stage_rows(0);
+        seen_ms.push(now_ms);
+        if now_ms - fold_ms >= 10 {
+            (fold_ms, fold) = (now_ms, 0);
+        }
+        fold += 1;
+        let live = seen_ms.iter().filter(|ms| now_ms - *ms < 10).count() as u64;
+        expected.push(format!("a={}", live * 1_010_000 + fold * 100 + fold * 2));
+        simulation.advance_ms(3);
+        now_ms += 3;
+    }
+    simulation.request();
+    while simulation.turn(0) | simulation.stage_rows(0) {}
+    let rows: Vec<_> = simulation.rows.iter().map(|row| row.text.clone()).collect();
+    assert_eq!(rows, expected);
+    let store = simulation.store(0);
+    assert!(store.expired_record_count() > 0 && store.expired_bytes() > 0);
 }
 
 #[test]
