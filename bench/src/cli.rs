@@ -1,11 +1,13 @@
 //! The command line.
 
 use crate::ablate::AblateArguments;
+use crate::baselines::BaselinesArguments;
 use crate::checkpoint::CheckpointArguments;
 use crate::compare::CompareArguments;
 use crate::doctor::DoctorArguments;
 use crate::exit::Exit;
 use crate::limits::LimitsArguments;
+use crate::nexmark::NexmarkArguments;
 use crate::open_loop::{LatencyArguments, OverheadArguments};
 use crate::ratios::RatiosArguments;
 use crate::recovery::RecoveryArguments;
@@ -84,6 +86,16 @@ pub enum Command {
     State(StateArguments),
     /// Measure what Frazil costs by what the machine itself can do
     Ratios(RatiosArguments),
+    /// Measure the same keyed count with other systems: a bare map, timely dataflow, RocksDB
+    ///
+    /// Same keys, same distribution, same value, in turn in one process. timely and RocksDB are
+    /// there where this program was built with the features of these names.
+    Baselines(BaselinesArguments),
+    /// Run NEXMark queries, check each against a plain implementation, and measure it
+    ///
+    /// Events are made before the clock starts. Throughput is measured with and without checkpoints
+    /// in turn.
+    Nexmark(NexmarkArguments),
     /// Measure what each mechanism of the design is worth, with and without it in turn
     ///
     /// Prefetching, lines against pages, direct against mapped writes, huge pages, paced capture,

@@ -33,6 +33,8 @@
 //! | [`state_bench`] | the state tables alone |
 //! | [`ratios`] | what Frazil costs by what the machine can do |
 //! | [`ablate`] | what each mechanism of the design is worth |
+//! | [`nexmark`] | NEXMark queries, checked and measured |
+//! | [`baselines`] | the same count with other systems |
 //! | [`compare`] | two files of ratios side by side |
 //! | [`open_loop`] | latency at a fixed rate, also of a user's own flow: [`run`] |
 //! | [`checkpoint`] | what one checkpoint is made of |
@@ -42,6 +44,7 @@
 //! | [`measure_error`] | why something could not be measured |
 
 pub mod ablate;
+pub mod baselines;
 pub mod checkpoint;
 pub mod child;
 pub mod cli;
@@ -60,6 +63,7 @@ pub mod job;
 pub mod limits;
 pub mod machine;
 pub mod measure_error;
+pub mod nexmark;
 pub mod open_loop;
 pub mod overhead;
 pub mod pairs;

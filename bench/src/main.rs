@@ -6,8 +6,8 @@ use frazil_bench::exit::Exit;
 use frazil_bench::measure_error::MeasureError;
 use frazil_bench::probe::huge_pages::restart_with_huge_pages;
 use frazil_bench::{
-    ablate, checkpoint, compare, doctor, interrupt, limits, open_loop, ratios, recovery,
-    state_bench, throughput,
+    ablate, baselines, checkpoint, compare, doctor, interrupt, limits, nexmark, open_loop, ratios,
+    recovery, state_bench, throughput,
 };
 use std::env;
 use std::fmt::Display;
@@ -46,10 +46,15 @@ fn run(command: Command, started: Instant, started_ns: u64) -> Exit {
             with_huge_pages();
             measured(state_bench::run(&arguments, &mut out))
         }
+        Command::Baselines(arguments) => {
+            with_huge_pages();
+            measured(baselines::run(&arguments, &mut out))
+        }
         Command::Ratios(arguments) => {
             with_huge_pages();
             measured(ratios::run(&arguments, &mut out))
         }
+        Command::Nexmark(arguments) => measured(nexmark::run(&arguments, &mut out)),
         Command::Ablate(arguments) => measured(ablate::run(&arguments, &mut out)),
         Command::Compare(arguments) => {
             ended(compare::run(&arguments, &mut out), MeasureError::exit)

@@ -89,6 +89,26 @@ pub enum MeasureError {
         /// What the job said.
         found: (u64, u64),
     },
+    /// Another system that is measured beside Frazil failed.
+    #[error("{name} failed: {reason}")]
+    Baseline {
+        /// Its name.
+        name: &'static str,
+        /// What it said.
+        reason: String,
+    },
+    /// A query gave other rows than its plain implementation.
+    #[error(
+        "{query} gave {found} rows, other ones than the {expected} of the plain implementation"
+    )]
+    WrongRows {
+        /// The query.
+        query: &'static str,
+        /// How many rows there should be.
+        expected: u64,
+        /// How many there are.
+        found: u64,
+    },
     /// A file does not hold ratios.
     #[error("{path} holds no ratios: {source}; name files that `ratios --json` wrote")]
     NoRatios {
@@ -141,7 +161,7 @@ impl MeasureError {
             | Self::TooFewSamples { .. }
             | Self::NoCheckpoints
             | Self::NoRatios { .. } => Exit::BadConfiguration,
-            Self::NotRecovered | Self::WrongRecord { .. } => Exit::Corrupt,
+            Self::NotRecovered | Self::WrongRecord { .. } | Self::WrongRows { .. } => Exit::Corrupt,
             Self::Memory { .. } => Exit::UnfitEnvironment,
             Self::Job(error) => error.into(),
             Self::Disk(error) => error.into(),
