@@ -8,7 +8,8 @@ use proptest::prelude::*;
 use crate::format::{FrameAddress, FrameExpectation, read_frame};
 use crate::test_cases::cases;
 use crate::{
-    CaptureStatus, DumpRecord, KeyGroups, MapTable, Restore, StagingSize, Store, StoreConfig,
+    CaptureStatus, DumpRecord, ExpiringListTable, ExpiringMapTable, ExpiringTable, Expiry,
+    ExpiryPolicy, KeyGroups, ListTable, MapTable, Restore, StagingSize, Store, StoreConfig,
     TimerTable, ValueTable, hash_key,
 };
 
@@ -59,8 +60,18 @@ struct Tables {
     words: ValueTable<String, u64>,
     texts: ValueTable<u32, String>,
     maps: MapTable<u32, str, String>,
+    lists: ListTable<u32, String>,
     timers: TimerTable<u32>,
+    expiring: ExpiringTable<u32, String>,
+    expiring_lists: ExpiringListTable<u32, u64>,
+    expiring_maps: ExpiringMapTable<u32, str, u64>,
 }
+
+/// Long enough that nothing expires.
+const EXPIRY: Expiry = Expiry {
+    after_ms: 1000,
+    policy: ExpiryPolicy::OnWrite,
+};
 
 impl Tables {
     fn open(store: &mut Store) -> Self {
@@ -69,7 +80,11 @@ impl Tables {
             words: ValueTable::open(store, "words").expect("opens"),
             texts: ValueTable::open(store, "texts").expect("opens"),
             maps: MapTable::open(store, "maps").expect("opens"),
+            lists: ListTable::open(store, "lists").expect("opens"),
             timers: TimerTable::open(store, "timers").expect("opens"),
+            expiring: ExpiringTable::open(store, "expiring", EXPIRY).expect("opens"),
+            expiring_lists: ExpiringListTable::open(store, "elements", EXPIRY).expect("opens"),
+            expiring_maps: ExpiringMapTable::open(store, "entries", EXPIRY).expect("opens"),
         }
     }
 
@@ -85,13 +100,30 @@ impl Tables {
             let put = self.maps.put(store, hash, key, map_key, &text);
             put.expect("fits");
         }
+        let long = u64::from(number);
+        let puts = [
+            self.lists.append(store, hash, key, &text),
+            self.expiring.put(store, hash, key, &text),
+            self.expiring_lists.append(store, hash, key, &long),
+            self.expiring_maps.put(store, hash, key, word, &long),
+        ];
+        puts.into_iter().for_each(|put| put.expect("fits"));
         let at = u64::from(number.reverse_bits());
         let registered = self.timers.register(store, hash, at, key, &0);
         registered.expect("fits");
     }
 
-    /// What is known without reading a page agrees with the pages.
+    /// What is known without reading a page agrees with the pages, and nobody's time got lost.
     fn check_timers(&self, store: &mut Store) {
+        let queues = ["expiring", "elements", "entries"].map(ExpiringTable::<u32, u64>::queue_name);
+        let timers = store.dump().expect("sound");
+        let timers = timers
+            .iter()
+            .filter(|record| queues.contains(&record.table));
+        let held_count = self.expiring.held_count(store)
+            + self.expiring_lists.held_count(store)
+            + self.expiring_maps.held_count(store);
+        assert_eq!(timers.count() as u64, held_count);
         let reopened = TimerTable::<u32>::open(store, "timers").expect("opens");
         assert_eq!(self.timers.earliest(), reopened.earliest());
         assert_eq!(self.timers.earliest().is_none(), reopened.is_empty(store));

@@ -266,7 +266,7 @@ impl<K: Key + ?Sized, M: Key + ?Sized, V: Value> ExpiringMapTable<K, M, V> {
         })
     }
 
-    /// Removes entries of all keys, `limit` of them if so many are left; true if the table is empty.
+    /// Removes entries of all keys, `limit` of them if so many are left; true if none is left.
     ///
     /// # Errors
     /// As [`ExpiringMapTable::expire`].

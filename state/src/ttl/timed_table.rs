@@ -159,8 +159,8 @@ where
         (self.expiry.policy == ExpiryPolicy::OnRead && anew_ms > expires_ms).then_some(anew_ms)
     }
 
-    /// Changes the value of an entry and gives what `update` returned, which hears whether the value
-    /// is one that `first` just made.
+    /// Changes the value of an entry and gives what `update` returned, which hears whether `first`
+    /// just made the value.
     pub(super) fn change<T>(
         &mut self,
         store: &mut Store,
