@@ -110,7 +110,9 @@ pub enum MeasureError {
         found: u64,
     },
     /// A file does not hold ratios.
-    #[error("{path} holds no ratios: {source}; name files that `ratios --json` wrote")]
+    #[error(
+        "{path} holds no ratios: {source}; name files that `ratios`, `overhead` or `demo` wrote"
+    )]
     NoRatios {
         /// The file.
         path: PathBuf,

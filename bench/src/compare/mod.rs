@@ -1,6 +1,8 @@
-//! Two files of ratios side by side.
+//! Two result files side by side.
 
+mod bootstrap;
 mod command;
+mod entry;
 mod verdict;
 
 pub use command::{CompareArguments, run};
