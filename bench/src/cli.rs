@@ -26,6 +26,13 @@ const SECONDS: NonZeroU32 = NonZeroU32::new(30).expect("30 is not zero");
 const SECONDS_QUICK: NonZeroU32 = NonZeroU32::new(5).expect("5 is not zero");
 
 const ABOUT: &str = "What exactly-once stream processing costs on this Linux machine";
+const FIRST_STEPS: &str = "\
+First steps:
+  frazil-bench doctor                        is this machine fit, and what mends it
+  frazil-bench                               the main job, a few minutes; then open report.html
+  frazil-bench latency --rate 50000          latency with a checkpoint every second
+  frazil-bench overhead --checkpoint 100ms   what checkpoints add to it
+";
 const EXIT_STATUS: &str = "\
 Exit status:
   0  all was done and every check held
@@ -58,16 +65,29 @@ pub enum Command {
     Demo(DemoArguments),
     /// Look whether this machine is fit for low latency, and say what mends it
     ///
-    /// Looks at what drives the shards, the processor's clock and idle states, memory, and the disk
-    /// that checkpoints go to. Each line is ok, warn (Frazil runs, with a longer tail) or FAIL, with
-    /// the command that mends it. Needs no root; what a container hides counts as ok. The exit
-    /// status is 4 if something failed.
+    /// Looks at what drives the shards, the processor's clock and idle states, memory, and the
+    /// disk that checkpoints go to. Each line is ok, warn (Frazil runs, with a longer tail) or
+    /// FAIL, with the command that mends it. Needs no root; what a container hides counts as ok.
+    /// The exit status is 4 if something failed.
     Doctor(DoctorArguments),
     /// Measure the floor of this machine: hiccups, memory, checksums, core to core, disk
+    ///
+    /// Without the engine: how long a core is taken away from a bare loop, how fast memory is
+    /// copied and read at random, how long a hop between two cores takes, how fast the disk writes
+    /// and syncs. Nothing that is built on this machine can be faster.
     Limits(LimitsArguments),
     /// Measure latency at a fixed rate that does not wait for the engine
+    ///
+    /// Event i is due at start + i / rate, and its latency runs from then until it comes out of the
+    /// sink, however late it was read. A percentile that the number of events cannot carry is not
+    /// shown. Writes report.html, latency.hgrm (in us) and latency.hlog (by what was going on) into
+    /// the work folder.
     Latency(LatencyArguments),
     /// Measure latency with checkpoints on and off in turn
+    ///
+    /// One running job, windows in turn, so that what disturbs the machine disturbs both sides.
+    /// Says by what factor checkpoints lengthen p99.9 and the CPU time of an event, with the spread
+    /// over the pairs. Writes report.html and both sides as .hgrm and .hlog into the work folder.
     Overhead(OverheadArguments),
     /// Find the highest rate that is sustained, per core and in all
     ///
@@ -75,6 +95,9 @@ pub enum Command {
     /// at which no backlog grows and latency stays bounded.
     Throughput(ThroughputArguments),
     /// Measure what one checkpoint is made of: freeze, capture, bytes, time to durable
+    ///
+    /// State is filled, a part of it changed, and a checkpoint asked for, again and again. Bytes
+    /// are compared with what changed, the time with what the disk alone takes for as many bytes.
     Checkpoint(CheckpointArguments),
     /// Kill a job and measure how long it takes to come back
     ///
@@ -83,8 +106,15 @@ pub enum Command {
     /// first correct record is compared with reading the same files.
     Recovery(RecoveryArguments),
     /// Measure the state tables alone against a bare hash map
+    ///
+    /// Get, update and insert in ns, one by one and in batches, and the worst insert while the
+    /// table grows; no shards, no exchange, no checkpoints.
     State(StateArguments),
     /// Measure what Frazil costs by what the machine itself can do
+    ///
+    /// Both sides of each ratio in turn in one process; each has a floor that must hold and a goal.
+    /// All of them take about 25 minutes, or 6 with --quick; --only takes some. Writes report.html
+    /// into the work folder, and with --json a file that `compare` reads.
     Ratios(RatiosArguments),
     /// Measure the same keyed count with other systems: a bare map, timely dataflow, RocksDB
     ///
@@ -101,10 +131,12 @@ pub enum Command {
     /// Prefetching, lines against pages, direct against mapped writes, huge pages, paced capture,
     /// glommio against plain threads: one line each.
     Ablate(AblateArguments),
-    /// Compare two files that `ratios --json` wrote
+    /// Compare two results of `ratios`, `overhead` or `demo`
     ///
-    /// A ratio counts as better or worse only where the spreads of both files do not overlap. The
-    /// exit status is 5 if one became worse.
+    /// A ratio counts as better or worse only where chance is no good explanation: where 1 lies
+    /// outside of the interval, by drawing the pairs of both files anew many times, in which the
+    /// change lies with 95 % confidence. Where there are no pairs the spreads must not overlap.
+    /// The exit status is 5 if one became worse.
     Compare(CompareArguments),
     /// The child process of `ratios`
     #[command(hide = true)]
@@ -208,7 +240,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, c
 
 /// All commands, each with what its exit status says at the end of its help.
 fn definition() -> clap::Command {
-    let all = CommandLine::command().after_help(EXIT_STATUS);
+    let all = CommandLine::command().after_help(format!("{FIRST_STEPS}\n{EXIT_STATUS}"));
     all.mut_subcommands(|command| command.after_help(EXIT_STATUS))
 }
 

@@ -1,5 +1,6 @@
 //! What all measuring commands share: options, the lines ahead of a measurement, the stored result.
 
+use crate::html::Page;
 use crate::machine::Machine;
 use crate::measure_error::MeasureError;
 use crate::result::{SCHEMA_VERSION, write_json};
@@ -57,6 +58,13 @@ impl CommonArguments {
         )?;
         writeln!(out, "{}", Machine::read(&self.dir).line())?;
         out.flush()?;
+        Ok(())
+    }
+
+    /// Writes `page` into the work folder and says where it is.
+    pub(crate) fn write_page(&self, page: &Page, out: &mut impl Write) -> Result<(), MeasureError> {
+        let path = page.write(&self.dir)?;
+        writeln!(out, "\nreport: {}", path.display())?;
         Ok(())
     }
 

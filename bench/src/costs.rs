@@ -131,6 +131,16 @@ impl CostHistograms {
             .map(|(_, found)| found)
     }
 
+    /// The engine's latencies, whatever was going on.
+    pub(crate) fn latency(&self) -> Histogram<u64> {
+        let mut latencies = self.with_costs().filter(|(cost, _)| cost.view == View::Row);
+        let mut all = latencies.next().expect("there are four").1.clone();
+        for (_, histogram) in latencies {
+            all.add(histogram).expect("the engine's bounds are fixed");
+        }
+        all
+    }
+
     pub(crate) fn results(&self) -> BTreeMap<String, HistogramResult> {
         let named = self.with_costs();
         named

@@ -1,6 +1,7 @@
-//! Ctrl-C: children are killed, the files of the run are removed, and the process ends by the
-//! signal.
+//! Ctrl-C: children are killed, the terminal is given back, the files of the run are removed, and
+//! the process ends by the signal.
 
+use crate::live::give_back;
 use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -21,6 +22,7 @@ static OWNED: Mutex<Vec<Owned>> = Mutex::new(Vec::new());
 enum Owned {
     Folder(PathBuf),
     Child(u32),
+    Screen,
 }
 
 /// Begins to listen for SIGINT and SIGTERM.
@@ -68,6 +70,11 @@ impl Guard {
         Self::new(|| Owned::Child(id))
     }
 
+    /// The terminal shows again what it showed before.
+    pub(crate) fn of_screen() -> Self {
+        Self::new(|| Owned::Screen)
+    }
+
     fn new(make: impl Fn() -> Owned) -> Self {
         owned().push(make());
         Self(make())
@@ -96,6 +103,9 @@ fn clean_up(owned: &[Owned]) {
             // One that is gone already is what is wanted.
             let _ = kill_process(id, Signal::KILL);
         }
+    }
+    if owned.contains(&Owned::Screen) {
+        give_back();
     }
     for entry in owned {
         if let Owned::Folder(path) = entry {

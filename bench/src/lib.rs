@@ -9,6 +9,7 @@
 //! | [`exit`] | what the exit status says |
 //! | [`workspace`] | where this program was built, and where its results go |
 //! | [`corpus`] | which files are the input |
+//! | `html` | the report as one HTML file |
 //! | [`identifiers`] | what is counted |
 //! | [`mod@reference`] | the independent count, and the comparison with committed rows |
 //! | [`committed_rows`] | reading the rows that a sink committed |
@@ -27,6 +28,7 @@
 //! | [`result`] | the JSON result |
 //! | [`probe`] | CPU time, faults, memory and hiccups of this process and machine |
 //! | [`doctor`] | whether this machine is fit, and what mends it |
+//! | `live` | a running measurement on the screen |
 //! | [`limits`] | the floor of this machine |
 //! | [`pairs`] | two sides measured in turn |
 //! | [`workload`] | keys, a source that can be held back, a job that counts |
@@ -35,7 +37,7 @@
 //! | [`ablate`] | what each mechanism of the design is worth |
 //! | [`nexmark`] | NEXMark queries, checked and measured |
 //! | [`baselines`] | the same count with other systems |
-//! | [`compare`] | two files of ratios side by side |
+//! | [`compare`] | two result files side by side |
 //! | [`open_loop`] | latency at a fixed rate, also of a user's own flow: [`run`] |
 //! | [`checkpoint`] | what one checkpoint is made of |
 //! | [`recovery`] | from a kill to the first correct record |
@@ -57,10 +59,12 @@ pub mod demo;
 pub mod doctor;
 pub mod exit;
 pub mod files;
+mod html;
 pub mod identifiers;
 pub mod interrupt;
 pub mod job;
 pub mod limits;
+mod live;
 pub mod machine;
 pub mod measure_error;
 pub mod nexmark;

@@ -152,7 +152,12 @@ impl CommandResult {
 pub fn write_json(path: &Path, result: &impl Serialize) -> Result<(), WriteError> {
     let mut text = serde_json::to_vec_pretty(result).expect("every field has a JSON form");
     text.push(b'\n');
-    replace(path, &text).map_err(|source| WriteError {
+    write_text(path, &text)
+}
+
+/// The same for a text of any kind.
+pub(crate) fn write_text(path: &Path, text: &[u8]) -> Result<(), WriteError> {
+    replace(path, text).map_err(|source| WriteError {
         path: path.to_path_buf(),
         source,
     })

@@ -4,17 +4,33 @@
 use super::error::DemoError;
 use super::protocol::{ChildEvent, Finished, Recovered};
 use crate::child::{self, ChildEnd, KillMoment, Next};
-use crate::progress::Progress;
+use crate::progress::{Progress, ProgressSample};
 use crate::text::units::Unit;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 /// A kill waits for so many checkpoints with committed rows, so that there is output that must not
 /// come twice.
 pub const CHECKPOINT_COUNT_MIN: u32 = 3;
 
-/// How the job went.
+/// A sign of life.
 #[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Seen {
+    /// Since the first process was started.
+    pub at: Duration,
+    /// What it said.
+    pub sample: ProgressSample,
+}
+
+/// How the job went.
+#[derive(Clone, Debug, PartialEq)]
 pub struct KillReport {
+    /// All signs of life of both processes.
+    pub seen: Vec<Seen>,
+    /// The last sign of life of the first process.
+    pub killed_at: Duration,
+    /// When the second had its first record.
+    pub recovered_at: Duration,
     /// Input that the first process had counted when it was last heard of, in bytes.
     pub killed_at_bytes: u64,
     /// The recovery of the second process.
@@ -44,7 +60,8 @@ pub fn run_with_kill(
     moment: KillMoment,
     progress: &mut Progress,
 ) -> Result<KillReport, DemoError> {
-    let mut first = Listener::new(progress);
+    let begun = Instant::now();
+    let mut first = Listener::new(progress, begun, Vec::new());
     let end = child::run(&mut command(), |event| {
         first.hear(event);
         let enough = first.row_checkpoint_count >= CHECKPOINT_COUNT_MIN;
@@ -53,7 +70,8 @@ pub fn run_with_kill(
             false => Next::Continue,
         }
     })?;
-    let killed_at_bytes = first.bytes_done;
+    let (killed_at_bytes, seen) = (first.bytes_done, first.seen);
+    let killed_at = seen.last().map_or(begun.elapsed(), |seen| seen.at);
     match end {
         ChildEnd::Killed => {}
         ChildEnd::Exited(status) if status.success() => {
@@ -67,26 +85,25 @@ pub fn run_with_kill(
     progress.message(&format!(
         "killed the job with SIGKILL after {done}; starting it again"
     ));
-    run_to_end(&mut command(), killed_at_bytes, progress)
+    let mut second = Listener::new(progress, begun, seen);
+    run_to_end(&mut command(), &mut second)?;
+    Ok(KillReport {
+        seen: second.seen,
+        killed_at,
+        recovered_at: second.recovered_at,
+        killed_at_bytes,
+        recovered: second.recovered.ok_or(DemoError::NotRecovered)?,
+        finished: second.finished.ok_or(DemoError::Unfinished)?,
+    })
 }
 
-fn run_to_end(
-    command: &mut Command,
-    killed_at_bytes: u64,
-    progress: &mut Progress,
-) -> Result<KillReport, DemoError> {
-    let mut second = Listener::new(progress);
+fn run_to_end(command: &mut Command, second: &mut Listener<'_>) -> Result<(), DemoError> {
     let end = child::run(command, |event| {
         second.hear(event);
         Next::Continue
     })?;
-    let (recovered, finished) = (second.recovered, second.finished);
     match end {
-        ChildEnd::Exited(status) if status.success() => Ok(KillReport {
-            killed_at_bytes,
-            recovered: recovered.ok_or(DemoError::NotRecovered)?,
-            finished: finished.ok_or(DemoError::Unfinished)?,
-        }),
+        ChildEnd::Exited(status) if status.success() => Ok(()),
         ChildEnd::Exited(status) => Err(DemoError::ChildFailed(status)),
         ChildEnd::Killed => unreachable!("nothing asked for a second kill"),
     }
@@ -95,19 +112,26 @@ fn run_to_end(
 /// What one process has said so far.
 struct Listener<'a> {
     progress: &'a mut Progress,
+    begun: Instant,
+    seen: Vec<Seen>,
     bytes_done: u64,
     row_checkpoint_count: u32,
     recovered: Option<Recovered>,
+    recovered_at: Duration,
     finished: Option<Finished>,
 }
 
 impl<'a> Listener<'a> {
-    fn new(progress: &'a mut Progress) -> Self {
+    /// Goes on after what was `seen` since `begun`.
+    fn new(progress: &'a mut Progress, begun: Instant, seen: Vec<Seen>) -> Self {
         Self {
             progress,
+            begun,
+            seen,
             bytes_done: 0,
             row_checkpoint_count: 0,
             recovered: None,
+            recovered_at: Duration::ZERO,
             finished: None,
         }
     }
@@ -116,6 +140,8 @@ impl<'a> Listener<'a> {
         match event {
             ChildEvent::Progress(sample) => {
                 self.bytes_done = sample.bytes_done;
+                let at = self.begun.elapsed();
+                self.seen.push(Seen { at, sample });
                 self.progress.update(&sample);
             }
             ChildEvent::CheckpointDurable {
@@ -131,6 +157,7 @@ impl<'a> Listener<'a> {
                     Unit::Bytes.text(recovered.restored_bytes),
                 ));
                 self.recovered = Some(recovered);
+                self.recovered_at = self.begun.elapsed();
             }
             ChildEvent::Message { line } => self.progress.message(&line),
             ChildEvent::Finished(finished) => self.finished = Some(finished),
@@ -141,8 +168,6 @@ impl<'a> Listener<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::progress::ProgressSample;
-    use std::time::Duration;
 
     /// A shell that says `events`, and then goes on or ends.
     fn says(events: &[ChildEvent], then: &str) -> Command {
@@ -204,14 +229,9 @@ mod tests {
             ChildEvent::Finished(FINISHED),
         ];
         let report = run([ready_to_die(), says(&second, "exit 0")]).unwrap();
-        assert_eq!(
-            report,
-            KillReport {
-                killed_at_bytes: 90,
-                recovered: RECOVERED,
-                finished: FINISHED
-            }
-        );
+        assert_eq!(report.killed_at_bytes, 90);
+        assert_eq!((report.recovered, report.finished), (RECOVERED, FINISHED));
+        assert!(report.killed_at <= report.recovered_at && report.seen.len() == 1);
         assert_eq!(report.replayed_bytes(), 10);
     }
 

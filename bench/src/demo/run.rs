@@ -11,6 +11,7 @@ use crate::corpus::expand::expand;
 use crate::corpus::fetched::default_corpus;
 use crate::corpus::size::total_bytes;
 use crate::exit::Exit;
+use crate::html::of_demo;
 use crate::job::EngineSettings;
 use crate::machine::Machine;
 use crate::overhead::{self, Lines, Measurement};
@@ -77,14 +78,26 @@ pub fn run(arguments: &DemoArguments, out: &mut impl Write) -> Result<Exit, Demo
     let mut result = CommandResult::new("demo", given_arguments(), machine);
     result.demo = Some(demo_result(&input, rounds, &comparison, seed, &killed));
     // What a wrong result costs is of no interest.
+    let mut measurement = None;
     if comparison.is_equal() && !arguments.skip_overhead {
-        let measurement = measure_overhead(arguments, engine, &input.files, &folder, out)?;
-        overhead::write_report(&measurement, out)?;
-        result.overhead = Some(measurement.result);
+        let measured = measure_overhead(arguments, engine, &input.files, &folder, out)?;
+        overhead::write_report(&measured, out)?;
+        result.overhead = Some(measured.result.clone());
+        measurement = Some(measured);
     }
     let path = arguments.result_file();
     result.write(&path)?;
     writeln!(out, "\nresult: {}", path.display())?;
+    let (shard_count, driver) = (engine.shard_count(), &calibration.driver.reason);
+    let page = of_demo(
+        &killed,
+        &comparison,
+        measurement.as_ref(),
+        shard_count,
+        driver,
+    );
+    let report = page.write(&arguments.dir)?;
+    writeln!(out, "report: {}", report.display())?;
     Ok(match comparison.is_equal() {
         true => Exit::Ok,
         false => Exit::Corrupt,

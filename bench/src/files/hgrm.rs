@@ -111,6 +111,7 @@ pub fn rows(text: &str) -> Option<Vec<Row>> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use regex::Regex;
 
     #[test]
     fn columns_and_summary_are_those_that_tools_expect() {
@@ -139,6 +140,56 @@ mod tests {
     #[test]
     fn damaged_text_has_no_rows() {
         assert_eq!(rows("Value\n\n  1.0 x 3\n"), None);
+    }
+
+    /// The rule of the plotter on the web: lines of four columns, split at blanks, of which the
+    /// first and the last are numbers.
+    fn web_plotter(text: &str) -> Vec<(f64, f64)> {
+        let lines = text
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.starts_with('#'));
+        let columns = lines.map(|line| line.split(' ').filter(|part| !part.is_empty()));
+        let columns = columns.map(Iterator::collect::<Vec<_>>);
+        let points = columns
+            .filter(|parts| parts.len() == 4)
+            .filter_map(|parts| {
+                let (value, inverse) = (parts[0].parse().ok()?, parts[3].parse().ok()?);
+                Some((inverse, value))
+            });
+        points.collect()
+    }
+
+    /// The rule of the plotters in scripts: four numbers behind blanks, the third a whole one.
+    fn script_plotter(text: &str) -> Vec<(f64, f64)> {
+        let rule = Regex::new(r"^\s+([0-9.]+)\s+([0-9.]+)\s+([0-9]+)\s+([0-9.]+)\s*$").unwrap();
+        let lines = text.lines().filter_map(|line| rule.captures(line));
+        let points = lines.map(|columns| {
+            let number = |index: usize| columns[index].parse::<f64>().unwrap();
+            assert!((0.0..1.0).contains(&number(2)));
+            (number(4), number(1))
+        });
+        points.collect()
+    }
+
+    #[test]
+    fn plotters_find_every_row_but_the_endless_one() {
+        let mut histogram = Histogram::new(3).unwrap();
+        for step in 0..100_000_u64 {
+            histogram.record(900 + step * step / 1_000).unwrap();
+        }
+        let text = text(&histogram, 1e3);
+        let rows = rows(&text).unwrap();
+        let found = web_plotter(&text);
+        assert_eq!(found, script_plotter(&text));
+        // The last rows stand for all samples and lie infinitely far out.
+        let finite: Vec<_> = rows.iter().filter(|row| row.percentile < 1.0).collect();
+        assert_eq!(found.len(), finite.len());
+        for ((inverse, value), row) in found.iter().zip(finite) {
+            assert_eq!(*value, row.value);
+            assert!((inverse - 1.0 / (1.0 - row.percentile)).abs() <= 0.005 * inverse + 0.005);
+        }
+        assert!(found.windows(2).all(|pair| pair[0] <= pair[1]));
     }
 
     proptest! {

@@ -3,6 +3,8 @@
 use super::run::{Options, run};
 use super::work::{Interval, WorkArguments};
 use crate::common::CommonArguments;
+use crate::html::of_latency;
+use crate::live::watcher;
 use crate::measure_error::MeasureError;
 use crate::progress::Step;
 use crate::scratch::Scratch;
@@ -43,9 +45,27 @@ pub struct PaceArguments {
     /// or 2 with --quick]
     #[arg(long, value_name = "S")]
     pub seconds: Option<NonZeroU64>,
+    /// Show rate, latency, load and checkpoints while it runs: on the whole terminal, or as a line
+    /// a second where there is none
+    #[arg(long)]
+    pub live: bool,
 }
 
 impl PaceArguments {
+    /// Shows how it goes: live, or as a bar.
+    pub(super) fn show(
+        &self,
+        options: &mut Options,
+        title: &str,
+        expected: Duration,
+    ) -> Option<Step> {
+        if self.live {
+            options.watcher = Some(watcher(title));
+            return None;
+        }
+        Some(Step::begin("filling, warming up and measuring", expected))
+    }
+
     /// How long each of `window_count` windows is measured.
     pub(super) fn duration(
         &self,
@@ -98,11 +118,14 @@ pub fn latency(arguments: &LatencyArguments, out: &mut impl Write) -> Result<(),
     let expected = work.filling() + options.warm_up + options.duration + around(&options);
     common.preamble(expected, out)?;
     writeln!(out, "{}", work.describe(pace.cores.get()))?;
-    let step = Step::begin("filling, warming up and measuring", expected);
+    let step = pace.show(&mut options, "latency", expected);
     let report = run(&options, work.flow())?;
-    drop(step);
+    drop((step, options));
     report.print(out)?;
     report.write_histograms(&common.dir, "latency")?;
+    let shard_count = pace.cores.get();
+    let page = of_latency(&report, &work.describe(shard_count), shard_count);
+    common.write_page(&page, out)?;
     common.store("latency", &report.stored())
 }
 
@@ -123,6 +146,7 @@ impl PaceArguments {
             rate: NonZeroU64::new(20_000).unwrap(),
             cores: NonZeroUsize::MIN,
             seconds: NonZeroU64::new(1),
+            live: false,
         }
     }
 }
@@ -170,7 +194,7 @@ mod tests {
         for part in ["offered 20.0 k events/s", "steady", "syncing", "freeze"] {
             assert!(text.contains(part), "{part} is missing in {text}");
         }
-        for file in ["latency.hgrm", "latency.hlog"] {
+        for file in ["latency.hgrm", "latency.hlog", "report.html"] {
             let stored = folder.path().join(file).metadata().unwrap();
             assert!(stored.len() > 0, "{file}");
         }

@@ -3,8 +3,11 @@
 
 mod activity;
 mod latency;
+mod loads;
+mod moment;
 mod overhead;
 mod pace;
+mod part;
 mod recorder;
 mod report;
 mod run;
@@ -18,8 +21,10 @@ mod work;
 
 pub use activity::Activity;
 pub use latency::{LatencyArguments, PaceArguments, latency};
+pub use moment::{Moment, Watcher};
 pub(crate) use overhead::of_session;
 pub use overhead::{Overhead, OverheadArguments, overhead, run_overhead};
+pub use part::Part;
 pub use recorder::Latencies;
 pub use report::Report;
 pub use run::{OpenLoop, Options, run};

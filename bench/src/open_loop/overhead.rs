@@ -7,11 +7,11 @@ use super::session::Session;
 use super::stored::StoredReport;
 use super::work::{Interval, WorkArguments};
 use crate::common::CommonArguments;
+use crate::html::of_overhead;
 use crate::measure_error::MeasureError;
 use crate::pairs::{PairPlan, PairValue, PairedCell};
 use crate::probe::hiccups::{Hiccups, floor_ns};
 use crate::probe::steal::MachineTicks;
-use crate::progress::Step;
 use crate::result::Spread;
 use crate::scratch::Scratch;
 use clap::Args;
@@ -172,12 +172,15 @@ pub fn overhead(arguments: &OverheadArguments, out: &mut impl Write) -> Result<(
         options.duration.as_secs_f64(),
         interval.as_millis(),
     )?;
-    let step = Step::begin("filling, warming up and measuring", expected);
+    let step = pace.show(&mut options, "overhead", expected);
     let overhead = run_overhead(&options, plan, work.flow())?;
-    drop(step);
+    drop((step, options));
     overhead.print(out)?;
     overhead.on.write_histograms(&common.dir, "overhead-on")?;
     overhead.off.write_histograms(&common.dir, "overhead-off")?;
+    let shard_count = pace.cores.get();
+    let page = of_overhead(&overhead, &work.describe(shard_count), shard_count);
+    common.write_page(&page, out)?;
     common.store("overhead", &overhead.stored())
 }
 

@@ -1,6 +1,7 @@
 //! What a run at a fixed rate showed.
 
 use super::activity::Activity;
+use super::part::Part;
 use super::recorder::Latencies;
 use super::run::Options;
 use crate::costs::{CostHistograms, View};
@@ -11,6 +12,7 @@ use crate::probe::threads::ThreadUse;
 use crate::text::percentiles::row;
 use crate::text::units::{Unit, duration, per_second};
 use crate::workload::Triggered;
+use frazil::CheckpointTrace;
 use hdrhistogram::Histogram;
 use std::io::Write;
 use std::time::Duration;
@@ -41,10 +43,12 @@ pub struct Report {
     pub interval: Option<Duration>,
     /// Latencies by activity.
     pub latencies: Latencies,
-    /// Median latencies of equal parts of the time, in ns.
-    pub medians_ns: Vec<u64>,
+    /// How it went over time, in equal parts of a window.
+    pub parts: Vec<Part>,
     /// Checkpoints while it was measured.
     pub checkpoints: Triggered,
+    /// When each of their phases began and ended.
+    pub traces: Vec<CheckpointTrace>,
     pub(crate) costs: CostHistograms,
     /// What the shard threads used meanwhile.
     pub shards: ThreadUse,
@@ -91,6 +95,8 @@ impl Report {
         self.completed += other.completed;
         self.duration += other.duration;
         self.latencies.add(&other.latencies);
+        self.parts.extend(&other.parts);
+        self.traces.extend(other.traces.iter().cloned());
         let reports = other.checkpoints.reports.iter().cloned();
         self.checkpoints.reports.extend(reports);
         self.checkpoints.dropped_count += other.checkpoints.dropped_count;

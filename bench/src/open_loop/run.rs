@@ -1,5 +1,6 @@
 //! Running a flow at a fixed rate.
 
+use super::moment::Watcher;
 use super::pace::Pace;
 use super::recorder::{Recorder, Recording};
 use super::report::Report;
@@ -42,6 +43,8 @@ pub struct Options {
     pub sample_every: u64,
     /// What the engine does, and what drives it.
     pub engine: Engine,
+    /// Is told how it goes while it is measured.
+    pub watcher: Option<Watcher>,
 }
 
 impl Options {
@@ -57,6 +60,7 @@ impl Options {
             storage: None,
             state_bytes_per_shard: 1 << 30,
             fill_events: 0,
+            watcher: None,
             sample_every: 1,
             engine: Engine::default(),
         }

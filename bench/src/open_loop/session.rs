@@ -1,6 +1,9 @@
 //! A running flow whose pace is set and of which windows are measured.
 
+use super::loads::ShardLoads;
+use super::moment::{Moment, Watcher};
 use super::pace::{Pace, Schedule};
+use super::part::Part;
 use super::recorder::{Latencies, Recording};
 use super::report::Report;
 use super::run::{OpenLoop, Options};
@@ -10,13 +13,15 @@ use crate::measure_error::MeasureError;
 use crate::probe::steal::MachineTicks;
 use crate::probe::threads::{ThreadUse, is_helper, is_shard, threads_use};
 use crate::workload::{Triggered, trigger};
-use frazil::{Checkpoints, Cores, Error, Flow, Job, JobHandle};
+use frazil::{CheckpointTrace, Checkpoints, Cores, Error, Flow, Job, JobHandle};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 /// Between two looks at the filling.
 const LOOK: Duration = Duration::from_millis(5);
+/// How fine a window is shown over time.
+const PART: Duration = Duration::from_millis(100);
 /// How often an unrecorded checkpoint is tried.
 const CHECKPOINT_TRIES: u32 = 10;
 /// A filling that does not move for this long is given up.
@@ -29,6 +34,7 @@ pub(crate) struct Session {
     pace: Pace,
     rate: f64,
     is_persistent: bool,
+    watcher: Option<Watcher>,
 }
 
 /// What is read at both ends of a window.
@@ -77,6 +83,7 @@ impl Session {
             pace,
             rate: options.rate,
             is_persistent: options.storage.is_some(),
+            watcher: options.watcher.clone(),
         };
         session.await_filling(options.fill_events)?;
         Ok(session)
@@ -143,10 +150,12 @@ impl Session {
         duration: Duration,
         interval: Option<Duration>,
     ) -> Result<Report, MeasureError> {
-        self.window_in_parts(duration, 1, interval)
+        let part_count = duration.as_millis() / PART.as_millis();
+        let part_count = u32::try_from(part_count.max(1)).unwrap_or(u32::MAX);
+        self.window_in_parts(duration, part_count, interval)
     }
 
-    /// The same, with the median latency of each of `part_count` equal parts.
+    /// The same, in `part_count` equal parts.
     pub(crate) fn window_in_parts(
         &self,
         duration: Duration,
@@ -156,10 +165,10 @@ impl Session {
         self.recording.take();
         let before = self.read();
         let until = before.at + duration;
-        let ((latencies, medians_ns), checkpoints) = thread::scope(|scope| {
+        let ((latencies, parts), checkpoints) = thread::scope(|scope| {
             let triggered =
                 interval.map(|interval| scope.spawn(move || self.trigger(until, interval)));
-            let taken = self.take_parts(before.at, duration, part_count);
+            let taken = self.take_parts(before.at, duration, part_count, interval.is_some());
             let triggered = triggered.map(|thread| thread.join().expect("asking does not panic"));
             (taken, triggered.unwrap_or_default())
         });
@@ -170,8 +179,9 @@ impl Session {
             duration: after.at - before.at,
             interval,
             latencies,
-            medians_ns,
+            parts,
             checkpoints,
+            traces: self.traces_since(before.at),
             costs: after.costs.since(&before.costs),
             shards: after.shards.since(before.shards),
             helpers: after.helpers.since(before.helpers),
@@ -198,17 +208,42 @@ impl Session {
         begun: Instant,
         duration: Duration,
         part_count: u32,
-    ) -> (Latencies, Vec<u64>) {
+        with_checkpoints: bool,
+    ) -> (Latencies, Vec<Part>) {
+        let (mut loads, mut completed) = (ShardLoads::begin(), self.recording.completed());
         let mut all = Latencies::default();
-        let mut medians_ns = Vec::new();
+        let mut parts: Vec<Part> = Vec::new();
         for part in 1..=part_count {
             let end = begun + duration * part / part_count;
             thread::sleep(end.saturating_duration_since(Instant::now()));
             let taken = self.recording.take();
-            medians_ns.push(taken.all().value_at_quantile(0.5));
+            let since = parts.last().map_or(begun, |part| part.ended);
+            let part = Part::of(&taken, since);
+            parts.push(part);
             all.add(&taken);
+            if let Some(watcher) = &self.watcher {
+                let now = self.recording.completed();
+                let seconds = (part.ended - part.begun).as_secs_f64().max(1e-3);
+                watcher.tell(&Moment {
+                    offered_rate: self.rate,
+                    reached_rate: (now - completed) as f64 / seconds,
+                    with_checkpoints,
+                    part,
+                    shard_loads: loads.now().to_vec(),
+                    activity: self.recording.watch.at(self.recording.now_ns()),
+                    newest: self.job.newest_checkpoint(),
+                });
+                completed = now;
+            }
         }
-        (all, medians_ns)
+        (all, parts)
+    }
+
+    /// Checkpoints that were requested since `begun` and are durable.
+    fn traces_since(&self, begun: Instant) -> Vec<CheckpointTrace> {
+        let mut traces = self.job.checkpoint_history();
+        traces.retain(|trace| trace.requested >= begun && trace.publish.is_some());
+        traces
     }
 
     fn trigger(&self, until: Instant, interval: Duration) -> Triggered {

@@ -2,6 +2,7 @@
 
 use super::run::{OpenLoop, Options};
 use crate::probe::cpus::cpus;
+use crate::text::units::grouped;
 use crate::workload::{Distribution, Draw};
 use clap::Args;
 use frazil::{Flow, ForEach};
@@ -77,10 +78,11 @@ impl WorkArguments {
     /// In a few words.
     pub(crate) fn describe(&self, shard_count: usize) -> String {
         format!(
-            "{} keys, {}, {}-byte values; layout: {shard_count} shards of {} cores{}",
-            self.keys,
+            "{} keys, {}, {}-byte values; layout: {shard_count} shard{} on {} cores{}",
+            grouped(self.keys.get()),
             self.dist,
             self.value_bytes,
+            if shard_count == 1 { "" } else { "s" },
             cpus().len(),
             if shard_count < cpus().len() {
                 ", helpers beside them"

@@ -6,7 +6,7 @@ use crate::demo::error::DemoError;
 use crate::job::{self, EngineSettings, Tally};
 use crate::result::{OverheadResult, Pair};
 use crate::work_folder::WorkFolder;
-use frazil::{Checkpoints, JobHandle, Statistics};
+use frazil::{CheckpointTrace, Checkpoints, JobHandle, Statistics};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -41,7 +41,11 @@ pub struct Measurement {
     pub checkpoint_count: u64,
     /// How long runs with checkpoints were measured, in all.
     pub measured: Duration,
-    pub(super) costs: CostHistograms,
+    pub(crate) costs: CostHistograms,
+    /// The same of the runs without checkpoints: their latencies.
+    pub(crate) off_costs: CostHistograms,
+    /// The checkpoints of the last run.
+    pub(crate) traces: Vec<CheckpointTrace>,
 }
 
 /// One run.
@@ -50,6 +54,7 @@ struct Run {
     measured: Duration,
     checkpoint_count: u64,
     costs: CostHistograms,
+    traces: Vec<CheckpointTrace>,
 }
 
 /// Runs the job over `lines` in pairs, first with checkpoints off and then on, in `folder`;
@@ -69,7 +74,7 @@ pub fn measure(
     mut each: impl FnMut(Pair),
 ) -> Result<Measurement, DemoError> {
     let mut pairs = Vec::new();
-    let mut total: Option<Run> = None;
+    let mut totals: Option<[Run; 2]> = None;
     for _ in 0..plan.pair_count {
         let off = run(plan, lines, folder, false)?;
         let on = run(plan, lines, folder, true)?;
@@ -79,26 +84,32 @@ pub fn measure(
         };
         each(pair);
         pairs.push(pair);
-        match &mut total {
-            Some(total) => total.add(&on),
-            None => total = Some(on),
+        match &mut totals {
+            Some([all_on, all_off]) => {
+                all_on.add(on);
+                all_off.add(off);
+            }
+            None => totals = Some([on, off]),
         }
     }
-    let total = total.expect("a plan has at least one pair");
+    let [total, off] = totals.expect("a plan has at least one pair");
     let result = OverheadResult::new(pairs, total.costs.results());
     Ok(Measurement {
         result: result.expect("a plan has at least one pair"),
         checkpoint_count: total.checkpoint_count,
         measured: total.measured,
         costs: total.costs,
+        off_costs: off.costs,
+        traces: total.traces,
     })
 }
 
 impl Run {
-    fn add(&mut self, other: &Self) {
+    fn add(&mut self, other: Self) {
         self.measured += other.measured;
         self.checkpoint_count += other.checkpoint_count;
         self.costs.add(&other.costs);
+        self.traces = other.traces;
     }
 }
 
@@ -133,6 +144,8 @@ fn run(
     }
     let (measured, counted) = (started.elapsed(), tally.read() - counted);
     let after = handle.statistics();
+    let mut traces = handle.checkpoint_history();
+    traces.retain(|trace| trace.requested >= started && trace.publish.is_some());
 
     handle.stop();
     handle.wait()?;
@@ -145,6 +158,7 @@ fn run(
         measured,
         checkpoint_count: completed(&after) - completed(&before),
         costs: CostHistograms::of(&after).since(&CostHistograms::of(&before)),
+        traces,
     })
 }
 

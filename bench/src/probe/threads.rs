@@ -4,6 +4,7 @@
 //! timer tick (at most 10 ms) behind, so windows should last a second.
 
 use rustix::time::{ClockId, clock_gettime};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -44,6 +45,22 @@ pub fn threads_use(wanted: impl Fn(&str) -> bool) -> ThreadUse {
         }
     }
     sum
+}
+
+/// CPU time of each live thread of this process for which `wanted` is true of the name, in ns, by
+/// name.
+#[must_use]
+pub fn cpu_ns_by_name(wanted: impl Fn(&str) -> bool) -> BTreeMap<String, u64> {
+    let Ok(tasks) = fs::read_dir("/proc/self/task") else {
+        return BTreeMap::new();
+    };
+    let mut by_name = BTreeMap::new();
+    let read = tasks.flatten().filter_map(|task| read_task(&task.path()));
+    // Threads of a pool have the name of the one that started them.
+    for (name, used) in read.filter(|(name, _)| wanted(name)) {
+        *by_name.entry(name).or_default() += used.cpu_ns;
+    }
+    by_name
 }
 
 /// Whether a thread of this name runs a shard.
@@ -102,6 +119,7 @@ mod tests {
             let until = Instant::now() + Duration::from_millis(100);
             while Instant::now() < until {}
             black_box(vec![1_u8; 8 << 20]);
+            assert!(cpu_ns_by_name(is_shard).contains_key("frazil-shard-t"));
             (own_cpu_ns() - own, threads_use(is_shard).since(before))
         };
         let thread = std::thread::Builder::new().name("frazil-shard-t".to_owned());

@@ -93,6 +93,11 @@ pub(super) fn bound(id: &str) -> Option<&'static Bound> {
         .find(|bound| bound.id.eq_ignore_ascii_case(id))
 }
 
+/// What the ratio called `id` compares.
+pub(crate) fn what(id: &str) -> &'static str {
+    bound(id).map_or("", |bound| bound.what)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

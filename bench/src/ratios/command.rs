@@ -8,6 +8,7 @@ use super::{
     g13_growth, g14_recovery, g15_memory, g16_faults,
 };
 use crate::common::CommonArguments;
+use crate::html::of_ratios;
 use crate::measure_error::MeasureError;
 use crate::progress::Step;
 use crate::result::write_json;
@@ -141,7 +142,8 @@ pub fn run(arguments: &RatiosArguments, out: &mut impl Write) -> Result<(), Meas
     if let Some(path) = &common.json {
         write_json(path, &ratios)?;
     }
-    Ok(())
+    let page = of_ratios(&ratios, &setting.into_kept());
+    common.write_page(&page, out)
 }
 
 /// A failed measurement takes only its own ratios with it.

@@ -98,7 +98,9 @@ impl HalfLoad {
             ..self.options.clone()
         };
         let found = of_session(&mut self.session, &options, plan)?;
-        Ok(self.ratio(id, &found))
+        let ratio = self.ratio(id, &found);
+        setting.keep(id, found);
+        Ok(ratio)
     }
 
     fn ratio(&self, id: &str, found: &Overhead) -> Ratio {

@@ -18,6 +18,7 @@ mod hop_source;
 mod ratio;
 mod setting;
 
+pub(crate) use bound::what;
 pub use command::{RatiosArguments, run};
 pub use ratio::Ratio;
 pub(crate) use ratio::short;

@@ -1,9 +1,11 @@
 //! What all cells of a run share.
 
 use crate::measure_error::MeasureError;
+use crate::open_loop::Overhead;
 use crate::pairs::PairPlan;
 use crate::scratch::Scratch;
 use crate::workload::{Engine, JobSpec, Keys, RecordBytes};
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,6 +13,7 @@ use std::time::Duration;
 pub(super) struct Setting {
     pub(super) quick: bool,
     scratch: Scratch,
+    kept: RefCell<Vec<(String, Overhead)>>,
 }
 
 impl Setting {
@@ -19,6 +22,7 @@ impl Setting {
         Ok(Self {
             quick,
             scratch: Scratch::new(directory, "ratios")?,
+            kept: RefCell::default(),
         })
     }
 
@@ -29,6 +33,16 @@ impl Setting {
 
     pub(super) fn remove(&self, folder: &Path) -> Result<(), MeasureError> {
         self.scratch.remove(folder)
+    }
+
+    /// Keeps the latencies of the ratio called `id` for the report.
+    pub(super) fn keep(&self, id: &str, overhead: Overhead) {
+        self.kept.borrow_mut().push((id.to_owned(), overhead));
+    }
+
+    /// What was kept.
+    pub(super) fn into_kept(self) -> Vec<(String, Overhead)> {
+        self.kept.into_inner()
     }
 
     pub(super) fn plan(&self) -> PairPlan {

@@ -43,6 +43,11 @@ pub const PERCENTILES: [Percentile; 5] = [
 ];
 
 impl Percentile {
+    /// How many nines it has: two for p99.
+    pub(crate) fn nines(self) -> f64 {
+        -(1.0 - self.quantile).log10()
+    }
+
     /// Its value in `histogram`, or `None` if there are too few samples for it.
     #[must_use]
     pub fn of(self, histogram: &Histogram<u64>) -> Option<u64> {

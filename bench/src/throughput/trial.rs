@@ -2,7 +2,7 @@
 
 use super::search::{Precision, search};
 use crate::measure_error::MeasureError;
-use crate::open_loop::{Report, Session};
+use crate::open_loop::{Part, Report, Session};
 use serde::Serialize;
 use std::thread;
 use std::time::Duration;
@@ -94,9 +94,9 @@ pub(crate) fn highest(
 }
 
 fn judge(report: &Report, p99_max: Duration) -> Trial {
-    let median = |at: Option<&u64>| at.copied().unwrap_or(0);
-    let first_median_ns = median(report.medians_ns.first());
-    let last_median_ns = median(report.medians_ns.last());
+    let median = |at: Option<&Part>| at.map_or(0, |part| part.p50_ns);
+    let first_median_ns = median(report.parts.first());
+    let last_median_ns = median(report.parts.last());
     let p99_ns = report.latencies.all().value_at_quantile(0.99);
     let failed_by = if !report.kept_up() {
         Some("fewer came out than were due")

@@ -6,12 +6,10 @@ use std::time::Duration;
 
 use frazil_io::storage::{FileStorage, Storage};
 
-use crate::checkpoint::{
-    CheckpointListener, CheckpointMode, CheckpointSettings, Listening, RATE_MIN, RestoreMode,
-    Watch, WriteBudget,
-};
+use crate::checkpoint::{CheckpointMode, RATE_MIN, RestoreMode, Timing, WriteBudget};
 use crate::error::Error;
 
+const TIMEOUT: Duration = Duration::from_secs(60);
 const KEEP: usize = 3;
 
 /// Checkpoint settings of a job.
@@ -26,12 +24,12 @@ const KEEP: usize = 3;
 /// ```
 #[derive(Clone)]
 pub struct Checkpoints {
-    pub(crate) settings: CheckpointSettings,
+    interval: Option<Duration>,
+    timeout: Duration,
     pub(crate) keep: usize,
     max_write_bytes_per_second: Option<u64>,
     pub(crate) restore: RestoreMode,
     pub(crate) mode: CheckpointMode,
-    pub(crate) listening: Listening,
     place: Option<Place>,
 }
 
@@ -66,22 +64,13 @@ impl Checkpoints {
     #[must_use]
     pub fn off() -> Self {
         Self {
-            settings: CheckpointSettings::manual(),
+            interval: None,
+            timeout: TIMEOUT,
             keep: KEEP,
             max_write_bytes_per_second: None,
             restore: RestoreMode::default(),
             mode: CheckpointMode::default(),
-            listening: Listening::default(),
             place: None,
-        }
-    }
-
-    /// Checkpoints when `settings` say so.
-    #[must_use]
-    pub fn when(settings: CheckpointSettings) -> Self {
-        Self {
-            settings,
-            ..Self::off()
         }
     }
 
@@ -89,7 +78,10 @@ impl Checkpoints {
     /// the next.
     #[must_use]
     pub fn every(interval: Duration) -> Self {
-        Self::when(CheckpointSettings::manual().every(interval))
+        Self {
+            interval: Some(interval),
+            ..Self::off()
+        }
     }
 
     /// Checkpoints only when [`JobHandle::checkpoint`](crate::JobHandle::checkpoint) asks for one,
@@ -117,7 +109,7 @@ impl Checkpoints {
     /// by default.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.settings.timeout = timeout;
+        self.timeout = timeout;
         self
     }
 
@@ -155,19 +147,15 @@ impl Checkpoints {
         self
     }
 
-    /// Who is told what happens to checkpoints.
-    #[must_use]
-    pub fn listener(mut self, listener: impl CheckpointListener) -> Self {
-        self.listening = Listening::to(Arc::new(listener));
-        self
-    }
-
     pub(crate) fn budget(&self) -> WriteBudget {
         WriteBudget::new(self.max_write_bytes_per_second)
     }
 
-    pub(crate) fn watch(&self) -> Watch {
-        Watch::new(self.settings.clone(), self.listening.clone())
+    pub(crate) fn timing(&self) -> Timing {
+        Timing {
+            interval: self.interval,
+            timeout: self.timeout,
+        }
     }
 
     pub(super) fn has_place(&self) -> bool {
@@ -201,10 +189,15 @@ impl Checkpoints {
                 rate.to_string(),
             );
         }
-        self.settings.check()?;
-        if self.settings.is_automatic() && self.place.is_none() {
+        if self.timeout.is_zero() {
+            return refuse("Checkpoints::timeout", "more than 0", "0".to_owned());
+        }
+        if self.interval.is_some_and(|interval| interval.is_zero()) {
+            return refuse("Checkpoints::every", "more than 0", "0".to_owned());
+        }
+        if self.interval.is_some() && self.place.is_none() {
             return refuse(
-                "Checkpoints::when",
+                "Checkpoints::every",
                 "a place: Checkpoints::dir or Checkpoints::storage",
                 "none".to_owned(),
             );

@@ -95,13 +95,12 @@ where
             true => RestartStrategy::exponential(),
             false => RestartStrategy::None,
         });
-    let shared = Arc::new(Shared::new(job.checkpoints.watch()));
     let lasting = Lasting {
         job,
         build: Arc::new(build),
         driver,
         storage,
-        shared,
+        shared: Arc::new(Shared::new()),
         _lock: lock,
     };
     let run = Run::start(&lasting, plan, Beginning::Start)?;
@@ -138,6 +137,7 @@ impl Run {
         let spawned = spawn_shards(lasting, &common, seeds, rings, verbs);
         let commands = helpers.commands.clone();
         let coordinator = Coordinator::new(CoordinatorParts {
+            timing: job.checkpoints.timing(),
             next_epoch,
             control: Arc::clone(&common.control),
             bells: common.bells.clone(),
@@ -149,8 +149,7 @@ impl Run {
             restorer: helpers.restorer,
             commands: helpers.commands,
             notices: inboxes.notices,
-            watch: lasting.shared.watch.clone(),
-            progress: common.progress.clone(),
+            newest: Arc::clone(&lasting.shared.watch.newest),
             operator_of: operators_of_shard(&common, stage_names),
         });
         // The populator ends with the last shard.
