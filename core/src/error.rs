@@ -191,6 +191,32 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+    /// More checkpoints failed in a row than `CheckpointSettings::tolerable_failures` allows.
+    #[error(
+        "{failed_count} checkpoints failed in a row, {tolerable} are tolerable; the last: {reason}"
+    )]
+    TooManyFailedCheckpoints {
+        /// How many.
+        failed_count: u32,
+        /// The setting.
+        tolerable: u32,
+        /// Why the last one failed.
+        reason: String,
+    },
+    /// The newest durable checkpoint became older than `CheckpointSettings::max_age`, and the
+    /// settings say that the job then stops.
+    #[error(
+        "the newest durable checkpoint is {age:?} old, at most {max_age:?} is allowed; \
+         the last that failed: {}", if reason.is_empty() { "none" } else { reason }
+    )]
+    CheckpointTooOld {
+        /// Since it was requested.
+        age: Duration,
+        /// The setting.
+        max_age: Duration,
+        /// Why a checkpoint failed last; empty if none has.
+        reason: String,
+    },
     /// The last checkpoint could not be made, so that output since the one before is not committed.
     #[error(
         "the job ended without its final checkpoint after {attempts} attempts over {waited:?}: {reason}; \

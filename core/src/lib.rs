@@ -38,9 +38,9 @@ mod source;
 mod statistics;
 
 pub use checkpoint::{
-    CheckpointMode, CheckpointOutcome, CheckpointReport, CheckpointTrace, PhaseTime,
-    RecoveryReport, RestoreMode, RestoredSplit, Restoring, SavepointReport, ShardTrace,
-    SkippedCheckpoint,
+    CheckpointEvent, CheckpointListener, CheckpointMode, CheckpointOutcome, CheckpointReport,
+    CheckpointSettings, CheckpointTrace, DataAtRisk, PastMaxAge, PhaseTime, RecoveryReport,
+    RestoreMode, RestoredSplit, Restoring, SavepointReport, ShardTrace, SkippedCheckpoint,
 };
 pub use error::Error;
 pub use flow::{

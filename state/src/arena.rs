@@ -53,6 +53,16 @@ const _: () = assert!(
     "two page metas share a cache line"
 );
 
+/// Lines of a mask; most often it is one, which needs no instruction that old CPUs lack.
+#[inline]
+pub(crate) fn line_count(mask: u64) -> u64 {
+    if mask & mask.wrapping_sub(1) == 0 {
+        u64::from(mask != 0)
+    } else {
+        u64::from(mask.count_ones())
+    }
+}
+
 /// Ids of the pages dirtied in one epoch, each once.
 pub(crate) struct DirtyList {
     pub(crate) ids: Mapped<u32>,
@@ -66,6 +76,8 @@ pub(crate) struct Arena {
     pub(crate) dirty: [DirtyList; 2],
     /// Parity of the live epoch.
     pub(crate) live: usize,
+    /// Lines in the live masks.
+    pub(crate) dirty_line_count: u64,
     pub(crate) phase: Phase,
     pub(crate) staging: Staging,
     pub(crate) captured_on_first_write_count: u64,
@@ -109,6 +121,7 @@ impl Arena {
             metas: Mapped::reserve(budget_pages, huge_pages)?,
             dirty: [list()?, list()?],
             live: 0,
+            dirty_line_count: 0,
             phase: Phase::Idle,
             staging: Staging::new(config.staging),
             captured_on_first_write_count: 0,
@@ -210,6 +223,7 @@ impl Arena {
         let meta = &mut self.metas[id.index()];
         let before = meta.masks[live];
         meta.masks[live] = before | mask;
+        self.dirty_line_count += line_count(mask & !before);
         if before == 0 {
             let list = &mut self.dirty[live];
             list.ids[list.count] = id.0;
@@ -325,6 +339,7 @@ impl Arena {
         let meta = &mut self.metas[id.index()];
         meta.masks[live] = mask | self.marked_along;
         meta.fresh[live] = 1;
+        self.dirty_line_count -= line_count(!mask);
     }
 
     /// Gives a page back; it can be reused at once.
@@ -358,6 +373,7 @@ impl Arena {
             self.metas[id.index()].fresh[live] = 0;
         }
         self.dirty[live].count = 0;
+        self.dirty_line_count = 0;
     }
 
     pub(crate) fn page_count(&self) -> u32 {

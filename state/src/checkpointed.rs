@@ -99,6 +99,17 @@ impl<M: Clone> Checkpointed<M> {
                 self.store.merge(usize::from(pages));
             }
         }
+        self.check_dirty_bytes();
+    }
+
+    /// What counts up line by line is what the masks say.
+    fn check_dirty_bytes(&self) {
+        let arena = self.store.arena();
+        let list = &arena.dirty[arena.live];
+        let ids = (0..list.count).map(|index| list.ids[index] as usize);
+        let lines = ids.map(|id| arena.metas[id].masks[arena.live].count_ones());
+        let bytes = lines.map(u64::from).sum::<u64>() * 64;
+        assert_eq!(self.store.dirty_bytes(), bytes);
     }
 
     /// Ends what is in flight, then makes one more snapshot durable.

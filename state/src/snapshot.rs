@@ -9,7 +9,7 @@
 //! former to the latter, so merging finds every line whatever the order of events was.
 #![deny(clippy::wildcard_enum_match_arm)]
 
-use crate::arena::{Arena, DirtyList};
+use crate::arena::{Arena, DirtyList, line_count};
 use crate::page::{LINE_BYTES, PAGE_BYTES, PageId};
 use crate::staging::ChunkUse;
 
@@ -61,6 +61,7 @@ impl Arena {
         );
         self.live ^= 1;
         self.dirty[self.live].count = 0;
+        self.dirty_line_count = 0;
         self.phase = Phase::Capturing { cursor: 0 };
     }
 
@@ -242,6 +243,7 @@ impl Arena {
         let live = self.live;
         let meta = &mut self.metas[id.index()];
         let was_clean = meta.masks[live] == 0;
+        self.dirty_line_count += line_count(meta.retained & !meta.masks[live]);
         meta.masks[live] |= meta.retained;
         meta.fresh[live] |= meta.retained_fresh;
         if was_clean {

@@ -4,7 +4,7 @@ use crate::arena::{Arena, PopulateJob};
 use crate::error::StateError;
 use crate::format::Chunk;
 use crate::hash::KeyGroups;
-use crate::page::PAGE_BYTES;
+use crate::page::{LINE_BYTES, PAGE_BYTES};
 use crate::runs;
 use crate::scratch::Scratch;
 use crate::snapshot::{CaptureStatus, Phase};
@@ -249,10 +249,11 @@ impl Store {
         u64::from(self.page_count() - free) * PAGE_BYTES as u64
     }
 
-    /// Bytes dirtied since the last freeze, at most: every dirty page counts whole.
+    /// Bytes dirtied since the last freeze, to the line, and those that an aborted snapshot left.
+    #[inline]
     #[must_use]
-    pub fn dirty_bytes_max(&self) -> u64 {
-        (self.arena.dirty[self.arena.live].count * PAGE_BYTES) as u64
+    pub fn dirty_bytes(&self) -> u64 {
+        self.arena.dirty_line_count * LINE_BYTES as u64
     }
 
     /// Pages that were captured because a record was about to change them.

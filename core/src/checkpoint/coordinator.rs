@@ -4,21 +4,24 @@
 //! It owns the job's threads: when the job is over, for whatever reason, it ends the shards, then
 //! the writer, and gives the outcome to whoever waits.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
-use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use frazil_io::runtime::{Bell, Heartbeat, PinnedThread};
 
-use super::phase::{Action, Drop as Dropped, Event, Protocol};
+use super::due::Now;
+use super::history::PhaseTime;
+use super::listener::{CheckpointEvent, Listening};
+use super::phase::{Action, Answer, AskerId, Drop as Dropped, End, Event, Protocol};
 use super::report::CheckpointReport;
+use super::watch::Watch;
 use super::writer::WriterCommand;
 use crate::error::Error;
-use crate::shard::{JobControl, ShardEnd};
+use crate::shard::{JobControl, JobProgress, ShardEnd};
 
-/// Pause before the last checkpoint is tried again.
-const LAST_RETRY_PAUSE: Duration = Duration::from_millis(250);
 /// Shortest sleep of the thread: a time that is just not due.
 const SLEEP_MIN: Duration = Duration::from_micros(100);
 /// Longest sleep of the thread.
@@ -36,7 +39,18 @@ pub(crate) enum Notice {
     ShardFinished,
     Settled {
         epoch: u64,
+        shard: usize,
     },
+    Frozen {
+        epoch: u64,
+        shard: usize,
+        align: PhaseTime,
+    },
+    /// The manifest is published.
+    Published {
+        epoch: u64,
+    },
+    /// The same, and sinks have committed.
     Durable(CheckpointReport),
     Dropped {
         epoch: u64,
@@ -50,19 +64,13 @@ pub(crate) enum Notice {
     /// The writer or the folder cannot go on.
     Fatal(Box<Error>),
     Trigger(Asker),
+    /// Somebody has changed the settings.
+    Changed,
     Stop,
-}
-
-/// When checkpoints are made.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Timing {
-    pub(crate) interval: Option<Duration>,
-    pub(crate) timeout: Duration,
 }
 
 /// What the coordinator is made of.
 pub(crate) struct CoordinatorParts {
-    pub(crate) timing: Timing,
     pub(crate) next_epoch: u64,
     pub(crate) control: Arc<JobControl>,
     pub(crate) bells: Vec<Bell>,
@@ -75,7 +83,8 @@ pub(crate) struct CoordinatorParts {
     pub(crate) restorer: Option<JoinHandle<Result<(), Error>>>,
     pub(crate) commands: Sender<WriterCommand>,
     pub(crate) notices: Receiver<Notice>,
-    pub(crate) newest: Arc<Mutex<Option<CheckpointReport>>>,
+    pub(crate) watch: Watch,
+    pub(crate) progress: JobProgress,
     /// Names the operators of a stage, for the message of a panic.
     pub(crate) operator_of: Box<dyn Fn(usize) -> String + Send>,
 }
@@ -94,32 +103,35 @@ enum Ending {
 pub(crate) struct Coordinator {
     parts: CoordinatorParts,
     protocol: Protocol,
-    requested_at: Instant,
+    began: Instant,
     last_since: Option<Instant>,
     finished_shards: usize,
-    /// The state is not verified yet.
-    restoring: bool,
-    /// What would request a checkpoint while it must not be.
-    held: Vec<Event>,
-    /// Askers whose checkpoint is not requested yet.
-    queued: Vec<Asker>,
-    /// Askers of the checkpoint in flight.
-    waiting: Vec<Asker>,
+    listening: Listening,
+    asked_count: u64,
+    /// Those who wait for an answer.
+    askers: BTreeMap<AskerId, Asker>,
+    /// What the newest answers are about.
+    durable: Option<CheckpointReport>,
     dropped_reason: String,
+    /// Why a thread cannot go on.
+    loss: Option<Ending>,
 }
 
 impl Coordinator {
     pub(crate) fn new(parts: CoordinatorParts) -> Self {
+        let settings = parts.watch.begin(parts.progress.clone());
+        let restoring = parts.restorer.is_some();
         Self {
-            protocol: Protocol::new(parts.shards.len(), parts.next_epoch),
-            requested_at: Instant::now(),
+            protocol: Protocol::new(parts.shards.len(), parts.next_epoch, restoring, settings),
+            began: Instant::now(),
             last_since: None,
             finished_shards: 0,
-            restoring: parts.restorer.is_some(),
-            held: Vec::new(),
-            queued: Vec::new(),
-            waiting: Vec::new(),
+            listening: parts.watch.listening.clone(),
+            asked_count: 0,
+            askers: BTreeMap::new(),
+            durable: None,
             dropped_reason: String::new(),
+            loss: None,
             parts,
         }
     }
@@ -135,158 +147,212 @@ impl Coordinator {
 
     fn coordinate(&mut self) -> Ending {
         loop {
-            if let Some(ending) = self.act_on_time() {
+            let ending = self.event(Event::Tick);
+            if let Some(ending) = ending.or_else(|| self.await_notice()) {
                 return ending;
             }
-            let ending = match self.parts.notices.recv_timeout(self.sleep()) {
-                Ok(notice) => self.notice(notice),
-                Err(RecvTimeoutError::Timeout) => None,
-                Err(RecvTimeoutError::Disconnected) => Some(Ending::Failed(Error::Ended)),
-            };
-            if let Some(ending) = ending {
-                return ending;
-            }
+        }
+    }
+
+    fn await_notice(&mut self) -> Option<Ending> {
+        match self.parts.notices.recv_timeout(self.sleep()) {
+            Ok(notice) => self.notice(notice),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => Some(Ending::Failed(Error::Ended)),
         }
     }
 
     /// How long until time itself is an event.
     fn sleep(&self) -> Duration {
-        if self.restoring {
-            return SLEEP_MAX;
-        }
-        let due = if !self.protocol.is_idle() {
-            Some(self.parts.timing.timeout)
-        } else if self.protocol.is_ending() {
-            Some(LAST_RETRY_PAUSE)
-        } else {
-            self.parts.timing.interval
-        };
-        due.map_or(SLEEP_MAX, |due| {
-            let left = due.saturating_sub(self.requested_at.elapsed());
-            left.clamp(SLEEP_MIN, SLEEP_MAX)
+        let now = self.now();
+        let wake_at = self.protocol.wake_at(&now);
+        wake_at.map_or(SLEEP_MAX, |at| {
+            at.saturating_sub(now.at).clamp(SLEEP_MIN, SLEEP_MAX)
         })
     }
 
-    fn act_on_time(&mut self) -> Option<Ending> {
-        if self.restoring {
-            return None;
+    fn now(&self) -> Now {
+        let (record_count, dirty_bytes) = self.parts.progress.sum();
+        Now {
+            at: self.began.elapsed(),
+            record_count,
+            dirty_bytes,
         }
-        let elapsed = self.requested_at.elapsed();
-        if !self.protocol.is_idle() {
-            if elapsed < self.parts.timing.timeout {
-                return None;
-            }
-            self.requested_at = Instant::now();
-            return self.event(Event::TimedOut);
-        }
-        let due = if self.protocol.is_ending() {
-            elapsed >= LAST_RETRY_PAUSE
-        } else {
-            let interval = self.parts.timing.interval;
-            !self.queued.is_empty() || interval.is_some_and(|interval| elapsed >= interval)
-        };
-        if due { self.event(Event::Due) } else { None }
     }
 
     fn notice(&mut self, notice: Notice) -> Option<Ending> {
         match notice {
-            Notice::ShardEnded { shard, end } => Some(match end {
-                ShardEnd::Failed(error) => Ending::Failed(*error),
-                ShardEnd::Panicked => Ending::Panicked(shard),
-                ShardEnd::Exited => return None,
-            }),
+            Notice::ShardEnded { shard, end } => match end {
+                ShardEnd::Failed(error) => self.lose(Ending::Failed(*error)),
+                ShardEnd::Panicked => self.lose(Ending::Panicked(shard)),
+                ShardEnd::Exited => None,
+            },
             Notice::ShardFinished => {
                 self.finished_shards += 1;
                 (self.finished_shards == self.parts.shards.len())
-                    .then(|| self.when_verified(Event::InputEnded))?
+                    .then(|| self.event(Event::InputEnded))?
             }
-            Notice::Settled { epoch } => self.event(Event::Settled { epoch }),
+            Notice::Settled { epoch, shard } => self.event(Event::Settled { epoch, shard }),
+            Notice::Frozen {
+                epoch,
+                shard,
+                align,
+            } => {
+                self.listening.tell(&CheckpointEvent::Frozen {
+                    checkpoint: epoch,
+                    shard,
+                    align,
+                });
+                None
+            }
+            Notice::Published { epoch } => {
+                let checkpoint = epoch;
+                self.listening
+                    .tell(&CheckpointEvent::Durable { checkpoint });
+                None
+            }
             Notice::Durable(report) => {
                 tracing::debug!(
                     checkpoint = report.checkpoint,
                     bytes = report.bytes,
                     "durable"
                 );
+                self.listening
+                    .tell(&CheckpointEvent::Committed(report.clone()));
                 let epoch = report.checkpoint;
                 // Before the answers: who got one finds it as the newest.
-                if let Ok(mut newest) = self.parts.newest.lock() {
+                if let Ok(mut newest) = self.parts.watch.newest.lock() {
                     *newest = Some(report.clone());
                 }
-                for asker in self.waiting.drain(..) {
-                    let _ = asker.send(Ok(report.clone()));
-                }
+                self.durable = Some(report);
                 self.event(Event::Durable { epoch })
             }
             Notice::Dropped { epoch, why, reason } => {
                 tracing::warn!(checkpoint = epoch, reason, "checkpoint dropped");
-                for asker in self.waiting.drain(..) {
-                    let _ = asker.send(Err(Error::CheckpointDropped {
-                        checkpoint: epoch,
-                        reason: reason.clone(),
-                    }));
-                }
+                self.listening.tell(&CheckpointEvent::Dropped {
+                    checkpoint: epoch,
+                    reason: reason.clone(),
+                });
                 self.dropped_reason = reason;
                 self.event(Event::Dropped { epoch, why })
             }
-            Notice::Fatal(error) => Some(Ending::Failed(*error)),
+            Notice::Fatal(error) => self.lose(Ending::Failed(*error)),
             Notice::Trigger(asker) => {
-                self.queued.push(asker);
-                None
+                let id = AskerId(self.asked_count);
+                self.asked_count += 1;
+                self.askers.insert(id, asker);
+                self.event(Event::Asked { asker: id })
             }
-            Notice::Stop => self.when_verified(Event::Stop),
-            Notice::Verified { whole: false } => Some(Ending::Damaged),
-            Notice::Verified { whole: true } => self.verified(),
+            Notice::Changed => {
+                let settings = self.parts.watch.settings();
+                self.event(Event::Changed { settings })
+            }
+            Notice::Stop => self.event(Event::Stop),
+            Notice::Verified { whole: false } => self.lose(Ending::Damaged),
+            Notice::Verified { whole: true } => self.event(Event::Verified),
         }
     }
 
-    /// An event that requests a checkpoint waits until the restored state is verified.
-    fn when_verified(&mut self, event: Event) -> Option<Ending> {
-        if self.restoring {
-            self.held.push(event);
-            return None;
-        }
-        self.event(event)
-    }
-
-    fn verified(&mut self) -> Option<Ending> {
-        self.restoring = false;
-        let held = std::mem::take(&mut self.held).into_iter();
-        held.fold(None, |ending, event| ending.or(self.event(event)))
+    fn lose(&mut self, ending: Ending) -> Option<Ending> {
+        self.loss = Some(ending);
+        self.event(Event::Lost)
     }
 
     fn event(&mut self, event: Event) -> Option<Ending> {
-        let mut ending = None;
-        for action in self.protocol.on(event).into_iter().flatten() {
-            ending = ending.or(self.act(action));
-        }
-        ending
+        let now = self.now();
+        let actions = self.protocol.on(&now, event);
+        let began = self.began;
+        self.parts.watch.cover(|risk| {
+            let covered = self.protocol.covered();
+            risk.since = began + covered.at;
+            risk.record_count = covered.record_count;
+            risk.failed_count = self.protocol.failures();
+        });
+        let acted = actions.into_iter().map(|action| self.act(&now, action));
+        acted.fold(None, |ending, next| ending.or(next))
     }
 
-    fn act(&mut self, action: Action) -> Option<Ending> {
+    fn act(&mut self, now: &Now, action: Action) -> Option<Ending> {
         match action {
-            Action::Request { epoch, last } => {
-                self.requested_at = Instant::now();
-                if last {
-                    self.last_since.get_or_insert(self.requested_at);
-                }
-                self.waiting.append(&mut self.queued);
-                // The writer first: it must know the epoch before a shard's message for it arrives.
-                let _ = self.parts.commands.send(WriterCommand::Begin {
-                    epoch,
-                    last,
-                    requested: self.requested_at,
-                });
-                self.parts.control.request(epoch, last);
-                self.wake_shards();
-            }
+            Action::Request { epoch, last } => self.request(epoch, last, self.began + now.at),
             Action::GiveUp { epoch } => {
                 let _ = self.parts.commands.send(WriterCommand::GiveUp { epoch });
             }
             Action::BePatient => self.parts.control.be_patient(),
-            Action::End { committed: true } => return Some(Ending::Committed),
-            Action::End { committed: false } => return Some(Ending::Uncommitted),
+            Action::Answer { asker, answer } => self.answer(asker, answer),
+            Action::TooOld { age } => {
+                let covered = self.protocol.covered().record_count;
+                let record_count = now.record_count.saturating_sub(covered);
+                tracing::warn!(
+                    ?age,
+                    record_count,
+                    "the newest durable checkpoint is too old"
+                );
+                self.listening
+                    .tell(&CheckpointEvent::TooOld { age, record_count });
+            }
+            Action::HoldSources { held } => {
+                self.parts.control.hold_sources(held);
+                self.wake_shards();
+                self.listening.tell(&CheckpointEvent::SourcesHeld { held });
+            }
+            Action::End(end) => return Some(self.ending(end)),
         }
         None
+    }
+
+    fn request(&mut self, epoch: u64, last: bool, requested: Instant) {
+        if last {
+            self.last_since.get_or_insert(requested);
+        }
+        self.listening.tell(&CheckpointEvent::Requested {
+            checkpoint: epoch,
+            last,
+        });
+        // The writer first: it must know the epoch before a shard's message for it arrives.
+        let _ = self.parts.commands.send(WriterCommand::Begin {
+            epoch,
+            last,
+            requested,
+        });
+        self.parts.control.request(epoch, last);
+        self.wake_shards();
+    }
+
+    fn answer(&mut self, asker: AskerId, answer: Answer) {
+        let asker = self.askers.remove(&asker).expect("answered once");
+        let answer = match answer {
+            Answer::Durable { .. } => Ok(self.durable.clone().expect("it was durable")),
+            Answer::Dropped { epoch } => Err(Error::CheckpointDropped {
+                checkpoint: epoch,
+                reason: self.dropped_reason.clone(),
+            }),
+            // The end of the channel says so.
+            Answer::Ended => return,
+        };
+        let _ = asker.send(answer);
+    }
+
+    fn ending(&mut self, end: End) -> Ending {
+        let settings = self.protocol.settings();
+        let reason = self.dropped_reason.clone();
+        match end {
+            End::Committed => Ending::Committed,
+            End::Uncommitted => Ending::Uncommitted,
+            End::TooManyFailures { failed_count } => {
+                Ending::Failed(Error::TooManyFailedCheckpoints {
+                    failed_count,
+                    tolerable: settings.tolerable_failures.unwrap_or_default(),
+                    reason,
+                })
+            }
+            End::TooOld { age } => Ending::Failed(Error::CheckpointTooOld {
+                age,
+                max_age: settings.max_age.unwrap_or_default(),
+                reason,
+            }),
+            End::Lost => self.loss.take().expect("what was lost was noted"),
+        }
     }
 
     fn wake_shards(&self) {

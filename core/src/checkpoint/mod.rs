@@ -6,6 +6,7 @@ mod assembly;
 mod bit_flip_tests;
 mod budget;
 mod coordinator;
+mod due;
 mod fold;
 mod from_savepoint;
 mod history;
@@ -14,34 +15,44 @@ mod keep;
 mod ledger;
 #[cfg(test)]
 mod ledger_tests;
+mod listener;
 mod mode;
 mod names;
 mod outlets;
 mod phase;
+#[cfg(test)]
+mod phase_model_tests;
+#[cfg(test)]
+mod phase_tests;
 mod recovery;
 mod report;
 mod rescale;
 mod restore;
 mod restoring;
 mod savepoint;
+mod settings;
 mod template;
 mod watch;
 mod writer;
 
 pub use history::{CheckpointOutcome, CheckpointTrace, PhaseTime, ShardTrace};
+pub use listener::{CheckpointEvent, CheckpointListener};
 pub use mode::CheckpointMode;
 pub use report::{
     CheckpointReport, RecoveryReport, RestoredSplit, SavepointReport, SkippedCheckpoint,
 };
 pub use restore::RestoreMode;
 pub use restoring::Restoring;
+pub use settings::{CheckpointSettings, PastMaxAge};
+pub use watch::DataAtRisk;
 
 pub(crate) use budget::{RATE_MIN, WriteBudget};
-pub(crate) use coordinator::{Coordinator, CoordinatorParts, Notice, Timing};
+pub(crate) use coordinator::{Coordinator, CoordinatorParts, Notice};
 pub(crate) use fold::FoldJob;
 pub(crate) use from_savepoint::{Savepoint, recover_from_savepoint};
 pub(crate) use identity::{JobIdentity, flow_fingerprint};
 pub(crate) use keep::KeepCommand;
+pub(crate) use listener::Listening;
 pub(crate) use outlets::Outlets;
 pub(crate) use recovery::newest_checkpoint;
 pub(crate) use recovery::{Recovered, recover};

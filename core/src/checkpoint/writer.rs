@@ -246,6 +246,11 @@ impl Writer {
                     assembly.trace.shards[shard].align = Some(align);
                     self.parts.watch.history.note(&assembly.trace);
                 }
+                self.notify(Notice::Frozen {
+                    epoch,
+                    shard,
+                    align,
+                });
             }
             ToWriter::Snapshot(report) => {
                 self.catch_up(report.epoch);
@@ -261,7 +266,7 @@ impl Writer {
                     self.drop_checkpoint(Dropped::Declined, reason);
                 }
             }
-            ToWriter::Settled { epoch } => self.notify(Notice::Settled { epoch }),
+            ToWriter::Settled { epoch } => self.notify(Notice::Settled { epoch, shard }),
             ToWriter::Finished => self.notify(Notice::ShardFinished),
         }
         Ok(())
@@ -436,6 +441,9 @@ impl Writer {
     fn durable(&mut self, report: CheckpointReport) -> Result<(), Error> {
         let assembly = self.assembly.take().expect("a checkpoint was published");
         self.parts.control.make_durable(assembly.epoch);
+        self.notify(Notice::Published {
+            epoch: assembly.epoch,
+        });
         let trace = assembly.trace.clone();
         self.uncommitted = Some(Uncommitted { report, trace });
         self.retry_commit()?;

@@ -165,7 +165,7 @@ impl<T: SplitReader, N: Operator<T::Record>> SourceStage<T, N> {
 impl<T: SplitReader, N: Operator<T::Record>> Stage for SourceStage<T, N> {
     fn run(&mut self, cx: &mut Context<'_>) -> Progress {
         let mut worked = self.publish(cx);
-        if self.is_ended || self.is_stopped {
+        if self.is_ended || self.is_stopped || cx.sources_held {
             return Progress::of(worked);
         }
         cx.stamp_ns = cx.now_ns;

@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use frazil_io::storage::{FileStorage, Storage};
 
-use crate::checkpoint::{CheckpointMode, RATE_MIN, RestoreMode, Timing, WriteBudget};
+use crate::checkpoint::{
+    CheckpointListener, CheckpointMode, CheckpointSettings, Listening, RATE_MIN, RestoreMode,
+    Watch, WriteBudget,
+};
 use crate::error::Error;
 
-const TIMEOUT: Duration = Duration::from_secs(60);
 const KEEP: usize = 3;
 
 /// Checkpoint settings of a job.
@@ -24,12 +26,12 @@ const KEEP: usize = 3;
 /// ```
 #[derive(Clone)]
 pub struct Checkpoints {
-    interval: Option<Duration>,
-    timeout: Duration,
+    pub(crate) settings: CheckpointSettings,
     pub(crate) keep: usize,
     max_write_bytes_per_second: Option<u64>,
     pub(crate) restore: RestoreMode,
     pub(crate) mode: CheckpointMode,
+    pub(crate) listening: Listening,
     place: Option<Place>,
 }
 
@@ -64,13 +66,22 @@ impl Checkpoints {
     #[must_use]
     pub fn off() -> Self {
         Self {
-            interval: None,
-            timeout: TIMEOUT,
+            settings: CheckpointSettings::manual(),
             keep: KEEP,
             max_write_bytes_per_second: None,
             restore: RestoreMode::default(),
             mode: CheckpointMode::default(),
+            listening: Listening::default(),
             place: None,
+        }
+    }
+
+    /// Checkpoints when `settings` say so.
+    #[must_use]
+    pub fn when(settings: CheckpointSettings) -> Self {
+        Self {
+            settings,
+            ..Self::off()
         }
     }
 
@@ -78,10 +89,7 @@ impl Checkpoints {
     /// the next.
     #[must_use]
     pub fn every(interval: Duration) -> Self {
-        Self {
-            interval: Some(interval),
-            ..Self::off()
-        }
+        Self::when(CheckpointSettings::manual().every(interval))
     }
 
     /// Checkpoints only when [`JobHandle::checkpoint`](crate::JobHandle::checkpoint) asks for one,
@@ -109,7 +117,7 @@ impl Checkpoints {
     /// by default.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
+        self.settings.timeout = timeout;
         self
     }
 
@@ -147,15 +155,19 @@ impl Checkpoints {
         self
     }
 
+    /// Who is told what happens to checkpoints.
+    #[must_use]
+    pub fn listener(mut self, listener: impl CheckpointListener) -> Self {
+        self.listening = Listening::to(Arc::new(listener));
+        self
+    }
+
     pub(crate) fn budget(&self) -> WriteBudget {
         WriteBudget::new(self.max_write_bytes_per_second)
     }
 
-    pub(crate) fn timing(&self) -> Timing {
-        Timing {
-            interval: self.interval,
-            timeout: self.timeout,
-        }
+    pub(crate) fn watch(&self) -> Watch {
+        Watch::new(self.settings.clone(), self.listening.clone())
     }
 
     pub(super) fn has_place(&self) -> bool {
@@ -189,15 +201,10 @@ impl Checkpoints {
                 rate.to_string(),
             );
         }
-        if self.timeout.is_zero() {
-            return refuse("Checkpoints::timeout", "more than 0", "0".to_owned());
-        }
-        if self.interval.is_some_and(|interval| interval.is_zero()) {
-            return refuse("Checkpoints::every", "more than 0", "0".to_owned());
-        }
-        if self.interval.is_some() && self.place.is_none() {
+        self.settings.check()?;
+        if self.settings.is_automatic() && self.place.is_none() {
             return refuse(
-                "Checkpoints::every",
+                "Checkpoints::when",
                 "a place: Checkpoints::dir or Checkpoints::storage",
                 "none".to_owned(),
             );

@@ -10,7 +10,9 @@ use super::restart::RestartStrategy;
 use super::shared::{RestartReport, RunLinks, Shared, Wish, locked};
 use super::start::{Lasting, Run};
 use super::supervisor::Supervisor;
-use crate::checkpoint::{CheckpointReport, CheckpointTrace, Notice, RecoveryReport};
+use crate::checkpoint::{
+    CheckpointReport, CheckpointSettings, CheckpointTrace, DataAtRisk, Notice, RecoveryReport,
+};
 use crate::error::Error;
 use crate::statistics::Statistics;
 
@@ -96,6 +98,37 @@ impl JobHandle {
         };
         let (_, made) = self.shared.ask(trigger)?;
         made
+    }
+
+    /// When checkpoints are made now.
+    #[must_use]
+    pub fn checkpoint_settings(&self) -> CheckpointSettings {
+        self.shared.watch.settings()
+    }
+
+    /// Changes when checkpoints are made, at once and as a whole; a checkpoint in flight goes on
+    /// under the new timeout. They outlive
+    /// restarts after failures; a later start of the job begins with its builder's.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] naming the first that is out of its range or contradicts another: then
+    /// nothing is changed. [`Error::NoCheckpoints`] for anything but manual settings in a job
+    /// without a checkpoint directory.
+    pub fn change_checkpoints(&self, settings: CheckpointSettings) -> Result<(), Error> {
+        settings.check()?;
+        if settings.is_automatic() && self.storage.is_none() {
+            return Err(Error::NoCheckpoints);
+        }
+        self.shared.watch.change_settings(settings);
+        // A run that begins later finds them by itself.
+        self.shared.tell(Notice::Changed);
+        Ok(())
+    }
+
+    /// What a crash at this moment would have to do again.
+    #[must_use]
+    pub fn data_at_risk(&self) -> DataAtRisk {
+        self.shared.watch.data_at_risk()
     }
 
     /// The newest checkpoint that was made durable since the start.

@@ -13,12 +13,13 @@ use crate::checkpoint::{CheckpointMode, Notice, Recovered};
 use crate::error::Error;
 use crate::exchange::ShardRings;
 use crate::flow::{AssignedSplit, BuildContext, Flow, FlowPlan};
-use crate::shard::{Clock, JobControl, Shard, ShardParts, ShardProbe, WriterLink};
+use crate::shard::{Clock, JobControl, JobProgress, Shard, ShardParts, ShardProbe, WriterLink};
 
 /// What all threads of a job share.
 pub(super) struct Common {
     pub(super) control: Arc<JobControl>,
     pub(super) bells: Vec<Bell>,
+    pub(super) progress: JobProgress,
     pub(super) probes: Vec<Arc<ShardProbe>>,
     pub(super) notices: Sender<Notice>,
     pub(super) populate: Sender<PopulateJob>,
@@ -40,6 +41,7 @@ impl Common {
         let common = Self {
             control: Arc::default(),
             bells: (0..shard_count).map(|_| Bell::new()).collect(),
+            progress: JobProgress::new(shard_count),
             probes: probes.collect(),
             notices,
             populate,
@@ -124,6 +126,7 @@ pub(super) fn spawn_shards(
             build: Arc::clone(&lasting.build),
             bells: common.bells.clone(),
             control: Arc::clone(&common.control),
+            progress: common.progress.clone(),
             probe: Arc::clone(&common.probes[index]),
             notices: common.notices.clone(),
             populate: common.populate.clone(),
@@ -169,6 +172,7 @@ struct Birth {
     build: Arc<Build>,
     bells: Vec<Bell>,
     control: Arc<JobControl>,
+    progress: JobProgress,
     probe: Arc<ShardProbe>,
     notices: Sender<Notice>,
     populate: Sender<PopulateJob>,
@@ -205,6 +209,7 @@ impl Birth {
             store,
             link: self.seed.link,
             control: self.control,
+            progress: self.progress,
             probe: self.probe,
             notices: self.notices,
             populate: self.populate,

@@ -79,7 +79,7 @@ pub(super) struct Shared {
 
 impl Shared {
     /// Of a job that does not run yet.
-    pub(super) fn new() -> Self {
+    pub(super) fn new(watch: Watch) -> Self {
         Self {
             state: Mutex::new(State {
                 connection: Connection::Down,
@@ -89,7 +89,7 @@ impl Shared {
                 restarts: RestartReport::default(),
             }),
             changed: Condvar::new(),
-            watch: Watch::new(),
+            watch,
         }
     }
 
@@ -150,6 +150,13 @@ impl Shared {
             let _ = links.notices.send(wish.notice());
         }
         self.changed.notify_all();
+    }
+
+    /// Tells the run that there is; one that begins later needs not know.
+    pub(super) fn tell(&self, notice: Notice) {
+        if let Connection::Running(links) = &self.lock().connection {
+            let _ = links.notices.send(notice);
+        }
     }
 
     pub(super) fn wish(&self) -> Option<Wish> {

@@ -95,12 +95,13 @@ where
             true => RestartStrategy::exponential(),
             false => RestartStrategy::None,
         });
+    let shared = Arc::new(Shared::new(job.checkpoints.watch()));
     let lasting = Lasting {
         job,
         build: Arc::new(build),
         driver,
         storage,
-        shared: Arc::new(Shared::new()),
+        shared,
         _lock: lock,
     };
     let run = Run::start(&lasting, plan, Beginning::Start)?;
@@ -137,7 +138,6 @@ impl Run {
         let spawned = spawn_shards(lasting, &common, seeds, rings, verbs);
         let commands = helpers.commands.clone();
         let coordinator = Coordinator::new(CoordinatorParts {
-            timing: job.checkpoints.timing(),
             next_epoch,
             control: Arc::clone(&common.control),
             bells: common.bells.clone(),
@@ -149,7 +149,8 @@ impl Run {
             restorer: helpers.restorer,
             commands: helpers.commands,
             notices: inboxes.notices,
-            newest: Arc::clone(&lasting.shared.watch.newest),
+            watch: lasting.shared.watch.clone(),
+            progress: common.progress.clone(),
             operator_of: operators_of_shard(&common, stage_names),
         });
         // The populator ends with the last shard.

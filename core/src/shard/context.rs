@@ -15,6 +15,8 @@ pub(crate) struct Context<'a> {
     pub(crate) statistics: &'a mut ShardStatistics,
     /// The first failure; the loop ends the job after the turn in which it appears.
     pub(crate) failure: &'a mut Option<Error>,
+    /// Sources are to give no records in this turn.
+    pub(crate) sources_held: bool,
     /// Start of this turn, in ns since the job started.
     pub(crate) now_ns: u64,
     /// The processing time of this turn, in ms since 1970.

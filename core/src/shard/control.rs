@@ -1,7 +1,7 @@
 //! What the helper threads tell all shards: a few words that every turn looks at.
 //!
-//! Each word is written by one helper thread and only rises. A shard acts on what it reads at any
-//! later time, so no other memory is published through them and relaxed order serves.
+//! Each word is written by one helper thread; epochs only rise. A shard acts on what it reads at
+//! any later time, so no other memory is published through them and relaxed order serves.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -13,6 +13,7 @@ pub(crate) struct JobControl {
     aborted: AtomicU64,
     durable: AtomicU64,
     patient: AtomicBool,
+    sources_held: AtomicBool,
     exit: AtomicBool,
 }
 
@@ -62,6 +63,15 @@ impl JobControl {
 
     pub(crate) fn is_patient(&self) -> bool {
         self.patient.load(Ordering::Relaxed)
+    }
+
+    /// Lets sources give no records from the next turn on, or give them again.
+    pub(crate) fn hold_sources(&self, held: bool) {
+        self.sources_held.store(held, Ordering::Relaxed);
+    }
+
+    pub(crate) fn holds_sources(&self) -> bool {
+        self.sources_held.load(Ordering::Relaxed)
     }
 
     /// Ends all shard loops.

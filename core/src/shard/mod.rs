@@ -3,6 +3,7 @@
 mod clock;
 mod context;
 mod control;
+mod progress;
 mod shard_loop;
 mod snapshot_cycle;
 mod writer_link;
@@ -11,6 +12,7 @@ pub(crate) use clock::Clock;
 pub use clock::LogicalClock;
 pub(crate) use context::Context;
 pub(crate) use control::JobControl;
+pub(crate) use progress::JobProgress;
 pub(crate) use shard_loop::{Shard, ShardEnd, ShardParts, ShardProbe};
 pub(crate) use writer_link::{
     FromWriter, LinkSize, ShardLink, SnapshotReport, ToWriter, WriterLink,

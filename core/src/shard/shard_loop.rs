@@ -12,6 +12,7 @@ use frazil_state::{PopulateJob, Store};
 use super::clock::Clock;
 use super::context::Context;
 use super::control::JobControl;
+use super::progress::JobProgress;
 use super::snapshot_cycle::{CycleParts, SnapshotCycle};
 use super::writer_link::{ToWriter, WriterLink};
 use crate::checkpoint::Notice;
@@ -40,6 +41,7 @@ pub(crate) struct ShardParts {
     pub(crate) store: Store,
     pub(crate) link: WriterLink,
     pub(crate) control: Arc<JobControl>,
+    pub(crate) progress: JobProgress,
     pub(crate) probe: Arc<ShardProbe>,
     pub(crate) notices: Sender<Notice>,
     pub(crate) populate: Sender<PopulateJob>,
@@ -83,6 +85,8 @@ pub(crate) struct Shard {
     finished: bool,
     populating: Option<PopulateJob>,
     reported: [u64; 3],
+    /// Records in the histograms that were handed over.
+    records_reported: u64,
     noticed: bool,
 }
 
@@ -95,6 +99,7 @@ impl Shard {
             finished: false,
             populating: None,
             reported: [0; 3],
+            records_reported: 0,
             noticed: false,
             parts,
         }
@@ -105,6 +110,7 @@ impl Shard {
         let now_ns = nanos(self.parts.started.elapsed());
         let now_ms = self.parts.clock.now_ms(now_ns);
         let parts = &mut self.parts;
+        let sources_held = parts.control.holds_sources();
         parts.store.set_time(now_ms);
         for stage in parts.stages.iter_mut().rev() {
             // Relaxed: read after this thread has ended.
@@ -114,6 +120,7 @@ impl Shard {
                 rows: &mut parts.link,
                 statistics: &mut self.statistics,
                 failure: &mut parts.failure,
+                sources_held,
                 now_ns,
                 now_ms,
                 stamp_ns: now_ns,
@@ -158,6 +165,12 @@ impl Shard {
         }
     }
 
+    fn report_progress(&mut self) {
+        let record_count = self.records_reported + self.statistics.record_count;
+        let progress = self.parts.progress.of(self.parts.shard);
+        progress.report(record_count, self.parts.store.dirty_bytes());
+    }
+
     /// Asks a helper for memory ahead of the arena's end, one job at a time.
     fn populate(&mut self) {
         if self.populating.as_ref().is_some_and(|job| !job.is_done()) {
@@ -190,6 +203,7 @@ impl Shard {
         filled.expired_record_count = counted[1] - reported[1];
         filled.expired_bytes = counted[2] - reported[2];
         *reported = counted;
+        self.records_reported += filled.record_count;
         if let Ok(mut slot) = self.parts.probe.filled.lock() {
             slot.push(filled);
         }
@@ -219,6 +233,7 @@ impl PinnedLoop for Shard {
         worked |= self.inject();
         worked |= self.step_snapshot();
         self.report_finish();
+        self.report_progress();
         self.populate();
         self.exchange_statistics();
         if let Some(error) = self.parts.failure.take() {

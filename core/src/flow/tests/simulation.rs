@@ -379,6 +379,7 @@ impl Shard {
             rows: &mut self.rows,
             statistics: &mut self.statistics,
             failure: &mut failure,
+            sources_held: false,
             now_ns: 1,
             now_ms: self.now_ms,
             stamp_ns: 0,
