@@ -300,7 +300,7 @@ fn a_pinned_checkpoint_outlives_retention_and_restarts_and_can_be_started_from()
     });
     let error = started.map(|_| ()).expect_err("another flow");
     assert!(
-        matches!(error, Error::OtherFlow { checkpoint, .. } if checkpoint == pinned),
+        matches!(error, Error::Preflight { checkpoint, .. } if checkpoint == pinned),
         "{error:?}"
     );
     handle.unpin(pinned).expect("unpinned");

@@ -6,6 +6,7 @@ use frazil_io::IoError;
 use frazil_state::StateError;
 use frazil_state::format::FormatError;
 
+use crate::checkpoint::Preflight;
 use crate::flow::FlowError;
 use crate::sink::SinkError;
 use crate::source::SourceError;
@@ -68,6 +69,18 @@ pub enum Error {
         expected: String,
         /// In the checkpoint.
         found: String,
+    },
+    /// The flow cannot go on from the checkpoint as it is.
+    #[error(
+        "checkpoint {checkpoint} does not fit the flow:\n{}\ngive operators their ids back, or drop \
+         what is gone with JobBuilder::allow_dropped_state; Job::check lists everything",
+        refused_lines(preflight)
+    )]
+    Preflight {
+        /// The checkpoint.
+        checkpoint: u64,
+        /// What becomes of each part.
+        preflight: Box<Preflight>,
     },
     /// The checkpoint has tables that the flow does not have.
     #[error(
@@ -236,6 +249,11 @@ pub enum Error {
     /// The job has ended.
     #[error("the job has ended")]
     Ended,
+}
+
+fn refused_lines(preflight: &Preflight) -> String {
+    let lines = preflight.refusals().map(|line| format!("  {line}"));
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 impl Error {

@@ -39,8 +39,9 @@ mod statistics;
 
 pub use checkpoint::{
     CheckpointEvent, CheckpointListener, CheckpointMode, CheckpointOutcome, CheckpointReport,
-    CheckpointSettings, CheckpointTrace, DataAtRisk, PastMaxAge, PhaseTime, RecoveryReport,
-    RestoreMode, RestoredSplit, Restoring, SavepointReport, ShardTrace, SkippedCheckpoint,
+    CheckpointSettings, CheckpointTrace, DataAtRisk, Part, PastMaxAge, PhaseTime, Preflight,
+    PreflightLine, RecoveryReport, RestoreMode, RestoredSplit, Restoring, SavepointReport,
+    ShardTrace, SkippedCheckpoint, Verdict,
 };
 pub use error::Error;
 pub use flow::{

@@ -101,6 +101,7 @@ impl Checkpoints {
             finished_stages: Vec::new(),
             sinks: Vec::new(),
             finished: false,
+            operators: Vec::new(),
         };
         let aside = self.folder.join("manifest.tmp");
         let mut file = File::create(&aside)?;

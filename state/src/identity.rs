@@ -34,6 +34,12 @@ impl TypeIdentity {
         }
     }
 
+    /// The fingerprints of keys and values, for people and for manifests.
+    #[must_use]
+    pub fn fingerprints(self) -> (u64, u64) {
+        (self.key_fingerprint, self.value_fingerprint)
+    }
+
     /// Compares what a program expects with what `table` was written with.
     pub(crate) fn check(self, table: &str, found: Self) -> Result<(), StateError> {
         let pairs = [

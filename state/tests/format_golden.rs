@@ -135,6 +135,7 @@ fn golden_manifest() -> Manifest {
             pre_commit: (0..=40).collect(),
         }],
         finished: true,
+        operators: vec![],
     }
 }
 

@@ -4,8 +4,8 @@ mod format_support;
 
 use format_support::{assert_all_damage_is_refused, assert_resealed_damage_is_survived, reseal};
 use frazil_state::format::{
-    FormatError, ImageAddress, ImageEntry, Manifest, SegmentEntry, ShardEntry, SinkEntry,
-    SourceEntry, SplitEntry, WatermarkEntry, archive_layout, decode, encode,
+    FormatError, ImageAddress, ImageEntry, Manifest, OperatorEntry, SegmentEntry, ShardEntry,
+    SinkEntry, SourceEntry, SplitEntry, TableEntry, WatermarkEntry, archive_layout, decode, encode,
 };
 use proptest::prelude::*;
 
@@ -34,6 +34,7 @@ fn smallest() -> Manifest {
             pre_commit: vec![1, 2, 3],
         }],
         finished: false,
+        operators: vec![],
     }
 }
 
@@ -141,6 +142,7 @@ prop_compose! {
             finished_stages,
             sinks: sinks.into_iter().map(sink).collect(),
             finished,
+            operators: vec![],
         }
     }
 }
@@ -267,4 +269,30 @@ fn manifest_out_of_range_is_never_published() {
         let message = panic.downcast_ref::<String>().expect("a message");
         assert!(message.contains(&format!("{what}: expected")), "{message}");
     }
+}
+
+#[test]
+fn operators_come_back_and_are_checked() {
+    let mut manifest = smallest();
+    let operator = |id: &str, inputs: &[u32]| OperatorEntry {
+        id: id.to_owned(),
+        is_named: true,
+        stage: 1,
+        inputs: inputs.to_vec(),
+        tables: vec![TableEntry {
+            name: format!("table of {id}"),
+            key_fingerprint: 1,
+            value_fingerprint: u64::MAX,
+        }],
+    };
+    let operators = ["a", "b", "c", "d"].map(|id| operator(id, &[]));
+    manifest.operators = [&operators[..], &[operator("e", &[0, 3])]].concat();
+    let bytes = encode(&manifest);
+    assert_eq!(decode("m", &bytes).expect("whole"), manifest);
+    assert_all_damage_is_refused(&bytes, &decode_any);
+    manifest.operators[1].inputs.push(1);
+    let refused =
+        std::panic::catch_unwind(|| encode(&manifest)).expect_err("an operator feeds itself");
+    let message = refused.downcast_ref::<String>().expect("a message");
+    assert!(message.contains("input of an operator"), "{message}");
 }

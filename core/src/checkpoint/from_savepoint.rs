@@ -82,6 +82,6 @@ pub(crate) fn recover_from_savepoint(
     };
     let next_epoch = next_epoch(&names).max(checkpoint + 1);
     Ok(Recovered::from_checkpoint(
-        chosen, ledger, next_epoch, begun, plan,
+        chosen, ledger, next_epoch, begun,
     ))
 }

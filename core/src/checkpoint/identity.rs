@@ -1,7 +1,8 @@
 //! What must be equal for a checkpoint to belong to a job, and what may have changed since.
 //!
 //! * The name, the key groups, the hash function and rkyv's layout must be equal.
-//! * Operators must be equal, but new streams may follow: their sources and sinks start afresh.
+//! * Operators are found by their ids ([`OperatorMatch`]). A new source or sink starts afresh; one
+//!   that the flow no longer has must be allowed to go.
 //! * A table's types must be equal. A new table starts empty. A table that the flow no longer has
 //!   is dropped if the user allows it, else the start is refused.
 //!
@@ -12,8 +13,10 @@ use std::collections::BTreeSet;
 
 use frazil_io::storage::Storage;
 use frazil_state::format::{Manifest, archive_layout};
-use frazil_state::{HASH_ID, HASH_SEED, Store, hash_bytes};
+use frazil_state::{HASH_ID, HASH_SEED, Store};
 
+use super::operator_match::{OperatorMatch, flow_fingerprint};
+use super::preflight::{Part, Preflight, PreflightLine, Verdict};
 use crate::error::Error;
 use crate::flow::{FlowPlan, PlannedTable};
 use crate::source::SourceError;
@@ -25,21 +28,17 @@ pub(crate) struct JobIdentity {
     pub(crate) keep: usize,
     /// Output may be repeated after a recovery.
     pub(crate) may_repeat_output: bool,
-    /// Tables of the checkpoint that the flow does not have may go.
+    /// What the checkpoint has and the flow does not may go.
     pub(crate) allow_dropped_state: bool,
+    /// The start is from a savepoint: a sink of another name is another sink.
+    pub(crate) tells_sinks_by_name: bool,
 }
 
-/// Changes when operators or their order do.
-pub(crate) fn flow_fingerprint(operators: &[&'static str]) -> u64 {
-    hash_bytes(operators.join(" ").as_bytes()).0
-}
-
-/// Checks everything that the manifest alone tells.
-pub(crate) fn check_manifest(
+/// Checks that a manifest is of this job, whatever its flow.
+pub(super) fn check_job(
     storage: &dyn Storage,
     manifest: &Manifest,
     identity: &JobIdentity,
-    plan: &FlowPlan,
 ) -> Result<(), Error> {
     if manifest.job_name != identity.name {
         return Err(Error::OtherJob {
@@ -55,13 +54,7 @@ pub(crate) fn check_manifest(
             found: manifest.key_group_count,
         });
     }
-    let own_operators = flow_fingerprint(&plan.operators);
-    let facts: [(&'static str, u64, u64); 4] = [
-        (
-            "operators",
-            known_operators(manifest, plan).map_or(own_operators, |_| manifest.job_fingerprint),
-            manifest.job_fingerprint,
-        ),
+    let facts: [(&'static str, u64, u64); 3] = [
         (
             "hash function",
             u64::from(HASH_ID),
@@ -80,37 +73,68 @@ pub(crate) fn check_manifest(
             });
         }
     }
-    check_sources(manifest, plan)
+    Ok(())
 }
 
-/// How many of the flow's operators made the checkpoint; operators behind them are new.
-pub(crate) fn known_operators(manifest: &Manifest, plan: &FlowPlan) -> Option<usize> {
-    let counts = (1..=plan.operators.len()).rev();
-    let mut counts = counts
-        .filter(|count| flow_fingerprint(&plan.operators[..*count]) == manifest.job_fingerprint);
-    counts.next()
+/// Finds the flow's operators in a manifest.
+pub(super) fn match_operators(
+    manifest: &Manifest,
+    plan: &FlowPlan,
+) -> Result<OperatorMatch, Error> {
+    OperatorMatch::new(manifest, plan).ok_or_else(|| Error::OtherFlow {
+        checkpoint: manifest.checkpoint,
+        what: "operators",
+        expected: format!("{:#x}", flow_fingerprint(&plan.operators)),
+        found: format!("{:#x}", manifest.job_fingerprint),
+    })
 }
 
-fn check_sources(manifest: &Manifest, plan: &FlowPlan) -> Result<(), Error> {
-    let known = known_operators(manifest, plan).unwrap_or(0);
-    let is_known = |operator: u32| (operator as usize) < known;
-    for source in plan.sources.iter().filter(|s| is_known(s.operator)) {
-        let entries = &manifest.sources;
-        let Some(entry) = entries.iter().find(|e| e.operator == source.operator) else {
-            return Err(Error::OtherFlow {
-                checkpoint: manifest.checkpoint,
-                what: "sources",
-                expected: source.name.clone(),
-                found: "none at its place".to_owned(),
-            });
-        };
-        if entry.fingerprint != source.fingerprint {
-            let changed = SourceError::changed_fingerprint(
-                &source.name,
-                entry.fingerprint,
-                source.fingerprint,
-            );
-            return Err(Error::of_source(&source.name, changed));
+/// Checks everything that the manifest alone tells.
+pub(super) fn check_manifest(
+    storage: &dyn Storage,
+    manifest: &Manifest,
+    identity: &JobIdentity,
+    plan: &FlowPlan,
+) -> Result<OperatorMatch, Error> {
+    check_job(storage, manifest, identity)?;
+    let operators = match_operators(manifest, plan)?;
+    let preflight = Preflight::compare(manifest, &operators, plan, identity);
+    let is_told_here = |line: &PreflightLine| {
+        let is_changed_input = line.part == Part::Source && line.verdict == Verdict::Incompatible;
+        !line.is_told_by_tables && !is_changed_input
+    };
+    if preflight.refusals().any(is_told_here) {
+        return Err(Error::Preflight {
+            checkpoint: manifest.checkpoint,
+            preflight: Box::new(preflight),
+        });
+    }
+    check_sources(manifest, &operators, plan)?;
+    let is_gone = |line: &&PreflightLine| {
+        line.verdict == Verdict::Dropped && matches!(line.part, Part::Source | Part::Sink)
+    };
+    for line in preflight.lines.iter().filter(is_gone) {
+        tracing::warn!(
+            id = line.id,
+            "it is dropped: the flow has no such source or sink"
+        );
+    }
+    Ok(operators)
+}
+
+/// Input that has changed is told by its source, with all that it knows.
+fn check_sources(
+    manifest: &Manifest,
+    operators: &OperatorMatch,
+    plan: &FlowPlan,
+) -> Result<(), Error> {
+    for source in &plan.sources {
+        let old = operators.old_of(source.operator);
+        let entry = manifest.sources.iter().find(|it| Some(it.operator) == old);
+        if let Some(entry) = entry.filter(|it| it.fingerprint != source.fingerprint) {
+            let (name, found) = (&source.name, source.fingerprint);
+            let changed = SourceError::changed_fingerprint(name, entry.fingerprint, found);
+            return Err(Error::of_source(name, changed));
         }
     }
     Ok(())

@@ -233,6 +233,7 @@ fn manifest(epoch: u64, images: &[Option<ImageEntry>], segments: Vec<SegmentEntr
         finished_stages: Vec::new(),
         sinks: Vec::new(),
         finished: false,
+        operators: Vec::new(),
     }
 }
 

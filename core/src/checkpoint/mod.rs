@@ -18,12 +18,14 @@ mod ledger_tests;
 mod listener;
 mod mode;
 mod names;
+mod operator_match;
 mod outlets;
 mod phase;
 #[cfg(test)]
 mod phase_model_tests;
 #[cfg(test)]
 mod phase_tests;
+mod preflight;
 mod recovery;
 mod report;
 mod rescale;
@@ -38,6 +40,7 @@ mod writer;
 pub use history::{CheckpointOutcome, CheckpointTrace, PhaseTime, ShardTrace};
 pub use listener::{CheckpointEvent, CheckpointListener};
 pub use mode::CheckpointMode;
+pub use preflight::{Part, Preflight, PreflightLine, Verdict};
 pub use report::{
     CheckpointReport, RecoveryReport, RestoredSplit, SavepointReport, SkippedCheckpoint,
 };
@@ -50,12 +53,13 @@ pub(crate) use budget::{RATE_MIN, WriteBudget};
 pub(crate) use coordinator::{Coordinator, CoordinatorParts, Notice};
 pub(crate) use fold::FoldJob;
 pub(crate) use from_savepoint::{Savepoint, recover_from_savepoint};
-pub(crate) use identity::{JobIdentity, flow_fingerprint};
+pub(crate) use identity::JobIdentity;
 pub(crate) use keep::KeepCommand;
 pub(crate) use listener::Listening;
+pub(crate) use operator_match::{flow_fingerprint, operator_entries};
 pub(crate) use outlets::Outlets;
-pub(crate) use recovery::newest_checkpoint;
 pub(crate) use recovery::{Recovered, recover};
+pub(crate) use recovery::{newest_checkpoint, preflight};
 pub(crate) use savepoint::write_savepoint;
 pub(crate) use template::ManifestTemplate;
 pub(crate) use watch::Watch;

@@ -75,30 +75,15 @@ impl Outlets {
         self.outlets.iter_mut().try_for_each(|o| o.recover(None))
     }
 
-    /// Brings all sinks to the state of a checkpoint; those of operators from `known_operators` on
-    /// are new and start without one.
+    /// Brings all sinks to the state of a checkpoint; those that it does not know are new and start
+    /// without one.
     ///
     /// # Errors
-    /// The first sink's that cannot; and a sink that the checkpoint does not know.
-    pub(crate) fn recover(
-        &mut self,
-        checkpoint: u64,
-        known_operators: usize,
-        sinks: &[SinkEntry],
-    ) -> Result<(), Error> {
+    /// The first sink's that cannot.
+    pub(crate) fn recover(&mut self, checkpoint: u64, sinks: &[SinkEntry]) -> Result<(), Error> {
         for outlet in &mut self.outlets {
-            if outlet.operator as usize >= known_operators {
-                outlet.recover(None)?;
-                continue;
-            }
             let entry = sinks.iter().find(|e| e.operator == outlet.operator);
-            let entry = entry.ok_or_else(|| Error::OtherFlow {
-                checkpoint,
-                what: "sinks",
-                expected: outlet.name.clone(),
-                found: "none at its place".to_owned(),
-            })?;
-            outlet.recover(Some(Restored {
+            outlet.recover(entry.map(|entry| Restored {
                 checkpoint,
                 pre_commit: &entry.pre_commit,
             }))?;

@@ -12,10 +12,11 @@ use frazil_io::storage::Storage;
 use frazil_state::format::{FormatError, Manifest, SourceEntry, SplitEntry, decode};
 use frazil_state::{Store, StoreConfig};
 
-use super::identity::{JobIdentity, check_manifest, check_tables, known_operators};
+use super::identity::{JobIdentity, check_job, check_manifest, check_tables, match_operators};
 use super::ledger::Ledger;
 use super::names;
 use super::outlets::Outlets;
+use super::preflight::Preflight;
 use super::report::{RecoveryReport, RestoredSplit, SkippedCheckpoint};
 use super::rescale::rescale_shards;
 use super::restore::{RestoreMode, RestoredShards, restore_shards};
@@ -63,10 +64,8 @@ impl Recovered {
         ledger: Ledger,
         next_epoch: u64,
         begun: Instant,
-        plan: &FlowPlan,
     ) -> Self {
         let manifest = chosen.manifest;
-        let is_same_flow = known_operators(&manifest, plan) == Some(plan.operators.len());
         Self {
             ledger,
             next_epoch,
@@ -78,7 +77,7 @@ impl Recovered {
                 shard_count: manifest.shards.len(),
                 splits: restored_splits(&manifest),
                 skipped: chosen.skipped,
-                finished: manifest.finished && is_same_flow,
+                finished: manifest.finished,
             }),
             stores: chosen.stores,
             manifest: Some(manifest),
@@ -197,8 +196,7 @@ pub(crate) fn recover(
     // The crash may have come between a manifest's rename and its directory sync: nothing is
     // committed on the word of a name that a power loss could still take.
     storage.sync_directory()?;
-    let known = known_operators(&chosen.manifest, plan).unwrap_or(0);
-    outlets.recover(checkpoint, known, &chosen.manifest.sinks)?;
+    outlets.recover(checkpoint, &chosen.manifest.sinks)?;
     let kept = older_manifests(storage, &checkpoints, &chosen.manifest);
     let shard_count = chosen.manifest.shards.len();
     let ledger = if shard_count == configs.len() {
@@ -212,7 +210,7 @@ pub(crate) fn recover(
     }
     let unverified = std::mem::take(&mut chosen.unverified);
     let restoring = RestoringJob::new(Arc::clone(shared), checkpoint, unverified);
-    let recovered = Recovered::from_checkpoint(chosen, ledger, next_epoch, begun, plan);
+    let recovered = Recovered::from_checkpoint(chosen, ledger, next_epoch, begun);
     Ok(recovered.with_restoring(restoring))
 }
 
@@ -305,6 +303,50 @@ pub(super) fn is_damage(error: &Error) -> bool {
     }
 }
 
+/// Compares the flow with a checkpoint, by its manifest alone: the one of this number, or the
+/// newest whose manifest is whole.
+///
+/// # Errors
+/// A checkpoint of another job, or none whose manifest is whole.
+pub(crate) fn preflight(
+    storage: &dyn Storage,
+    checkpoint: Option<u64>,
+    identity: &JobIdentity,
+    plan: &FlowPlan,
+) -> Result<Preflight, Error> {
+    let names = storage.list()?;
+    let mut checkpoints: Vec<u64> = match checkpoint {
+        Some(checkpoint) => vec![checkpoint],
+        None => names
+            .iter()
+            .filter_map(|n| names::checkpoint_of(n))
+            .collect(),
+    };
+    checkpoints.sort_unstable();
+    let mut reasons = Vec::new();
+    for checkpoint in checkpoints.into_iter().rev() {
+        let manifest = match read_manifest(storage, checkpoint) {
+            Ok(manifest) => manifest,
+            Err(error) if is_damage(&error) => {
+                reasons.push(error.to_string());
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        check_job(storage, &manifest, identity)?;
+        let operators = match_operators(&manifest, plan)?;
+        return Ok(Preflight::compare(&manifest, &operators, plan, identity));
+    }
+    if reasons.is_empty() {
+        return Ok(Preflight::all_new(plan));
+    }
+    Err(Error::NoWholeCheckpoint {
+        location: storage.location(),
+        reasons,
+    })
+}
+
+/// The manifest comes back in the operator and stage numbers of the flow.
 pub(super) fn restore(
     storage: &dyn Storage,
     identity: &JobIdentity,
@@ -314,7 +356,8 @@ pub(super) fn restore(
     mode: RestoreMode,
 ) -> Result<(Manifest, RestoredShards), Error> {
     let manifest = read_manifest(storage, checkpoint)?;
-    check_manifest(storage, &manifest, identity, plan)?;
+    let operators = check_manifest(storage, &manifest, identity, plan)?;
+    let manifest = operators.translate(manifest, plan);
     let restored = if manifest.shards.len() == configs.len() {
         restore_shards(storage, &manifest, configs, mode)?
     } else {

@@ -31,6 +31,12 @@ pub enum FlowError {
         /// The name.
         name: String,
     },
+    /// Two operators of one flow have the same id.
+    #[error("two operators of the flow have the id {id:?}: give each its own")]
+    DuplicateId {
+        /// The id.
+        id: String,
+    },
     /// A process function has declared two sets of timers.
     #[error("a process function has one set of timers: remove the second one, {name:?}")]
     SecondTimers {

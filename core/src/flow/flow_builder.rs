@@ -13,6 +13,7 @@ use frazil_state::TypeIdentity;
 use super::build_context::BuildContext;
 use super::error::FlowError;
 use super::open_end::OpenEnd;
+use super::operator_id::{OperatorPlace, identify};
 use super::plan::{FlowPlan, PlannedSink, PlannedSource, PlannedTable, SinkPlanner, SourcePlanner};
 use super::record::Record;
 use super::source_stage::SourceHead;
@@ -54,6 +55,8 @@ pub struct Flow {
 #[derive(Default)]
 struct Declared {
     operators: Vec<&'static str>,
+    /// Of each operator, where it stands in the flow.
+    places: Vec<OperatorPlace>,
     sources: Vec<SourcePlanner>,
     sinks: Vec<SinkPlanner>,
     tables: Vec<PlannedTable>,
@@ -68,7 +71,7 @@ type StageBuilder = Box<dyn FnOnce(&mut BuildContext<'_>) -> Result<Box<dyn Stag
 impl Flow {
     /// Starts a stream with the records of `source`.
     pub fn source<S: Source>(&self, source: S) -> Stream<'_, S::Record, SourceHead<S>> {
-        let end = OpenEnd::new(self, "source");
+        let end = OpenEnd::new(self, "source", &[]);
         let source = Rc::new(source);
         let (operator, planned) = (end.operator(), Rc::clone(&source));
         let plan = move |shard_count| plan_source(&*planned, operator, shard_count);
@@ -90,6 +93,7 @@ impl Flow {
         Ok(FlowPlan {
             sources: sources.collect::<Result<_, _>>()?,
             sinks: sinks.collect::<Result<_, _>>()?,
+            ids: identify(&declared.operators, &declared.places),
             operators: declared.operators,
             tables: declared.tables,
             stage_names: declared.stage_names,
@@ -119,10 +123,29 @@ impl Flow {
         declared.error.take().map_or(Ok(declared), Err)
     }
 
-    pub(super) fn add_operator(&self, verb: &'static str) -> u32 {
-        let operators = &mut self.declared.borrow_mut().operators;
-        operators.push(verb);
-        u32::try_from(operators.len() - 1).expect("a flow is written by hand")
+    pub(super) fn add_operator(&self, verb: &'static str, inputs: &[u32]) -> u32 {
+        let mut declared = self.declared.borrow_mut();
+        declared.operators.push(verb);
+        declared.places.push(OperatorPlace {
+            name: None,
+            inputs: inputs.to_vec(),
+            stage: None,
+        });
+        u32::try_from(declared.operators.len() - 1).expect("a flow is written by hand")
+    }
+
+    /// Fixes an operator's id.
+    pub(super) fn name_operator(&self, operator: u32, id: &str) {
+        let mut declared = self.declared.borrow_mut();
+        let is_taken = declared
+            .places
+            .iter()
+            .any(|place| place.name.as_deref() == Some(id));
+        if is_taken {
+            let duplicate = FlowError::DuplicateId { id: id.to_owned() };
+            declared.error.get_or_insert(duplicate);
+        }
+        declared.places[operator as usize].name = Some(id.to_owned());
     }
 
     pub(super) fn add_exchange<R: Record + ?Sized>(&self) -> usize {
@@ -140,7 +163,13 @@ impl Flow {
             let duplicate = FlowError::DuplicateTable { name };
             declared.error.get_or_insert(duplicate);
         } else {
-            declared.tables.push(PlannedTable { name, types });
+            // Tables are declared together with their operator, by its method.
+            let operator = declared.operators.len() - 1;
+            declared.tables.push(PlannedTable {
+                name,
+                types,
+                operator: u32::try_from(operator).expect("a flow is written by hand"),
+            });
         }
     }
 
@@ -155,13 +184,19 @@ impl Flow {
         u32::try_from(sinks.len() - 1).expect("a flow is written by hand")
     }
 
-    /// Adds a stage; `name` tells its operators.
+    /// Adds a stage of these operators.
     pub(super) fn add_stage(
         &self,
-        name: String,
+        operators: &[u32],
         build: impl FnOnce(&mut BuildContext<'_>) -> Result<Box<dyn Stage>, FlowError> + 'static,
     ) {
         let mut declared = self.declared.borrow_mut();
+        let stage = u32::try_from(declared.stages.len()).expect("a flow is written by hand");
+        for operator in operators {
+            declared.places[*operator as usize].stage = Some(stage);
+        }
+        let verbs = operators.iter().map(|it| declared.operators[*it as usize]);
+        let name = verbs.collect::<Vec<_>>().join(" > ");
         declared.stage_names.push(name);
         declared.stages.push(Box::new(build));
     }

@@ -130,7 +130,7 @@ impl<'f, R: ?Sized, K: ?Sized, X> KeyedStream<'f, R, K, X> {
     ) -> (SideOutput<U>, Stream<'f, U, LocalHead<U>>) {
         let edge = LocalEdge::shared();
         self.input.outlets.push(edge.clone());
-        let end = OpenEnd::new(self.end.flow(), "side_output");
+        let end = OpenEnd::new(self.end.flow(), "side_output", &[self.end.operator()]);
         let stream = Stream::new(LocalHead::branch(Rc::clone(&edge)), end);
         (SideOutput::new(edge, self.input.id()), stream)
     }

@@ -10,6 +10,7 @@ mod keyed_stream;
 mod local_edge;
 mod local_head;
 mod open_end;
+mod operator_id;
 mod operators;
 mod out;
 mod plain_stage;
@@ -41,5 +42,6 @@ pub use shapes::BroadcastStream;
 pub use stream::Stream;
 
 pub(crate) use build_context::{AssignedSplit, BuildContext};
+pub(crate) use operator_id::OperatorId;
 pub(crate) use plan::{FlowPlan, PlannedSink, PlannedTable};
 pub(crate) use stage::{Progress, SplitPosition, Stage};

@@ -10,23 +10,25 @@ pub(super) struct OpenEnd<'f> {
     flow: &'f Flow,
     operator: u32,
     /// The operators of the stage under construction.
-    stage_verbs: Vec<&'static str>,
+    stage_operators: Vec<u32>,
     is_closed: bool,
 }
 
 impl<'f> OpenEnd<'f> {
-    pub(super) fn new(flow: &'f Flow, verb: &'static str) -> Self {
+    /// The end of a stream that begins with an operator which gets its records from `inputs`.
+    pub(super) fn new(flow: &'f Flow, verb: &'static str, inputs: &[u32]) -> Self {
+        let operator = flow.add_operator(verb, inputs);
         Self {
             flow,
-            operator: flow.add_operator(verb),
-            stage_verbs: vec![verb],
+            operator,
+            stage_operators: vec![operator],
             is_closed: false,
         }
     }
 
     /// The end of the stream that two become by an operator.
     pub(super) fn join(self, other: Self, verb: &'static str) -> Self {
-        let joined = Self::new(self.flow, verb);
+        let joined = Self::new(self.flow, verb, &[self.operator, other.operator]);
         self.close();
         other.close();
         joined
@@ -42,8 +44,8 @@ impl<'f> OpenEnd<'f> {
 
     /// Adds an operator, which is the end from now on.
     pub(super) fn extend(mut self, verb: &'static str) -> Self {
-        self.operator = self.flow.add_operator(verb);
-        self.stage_verbs.push(verb);
+        self.operator = self.flow.add_operator(verb, &[self.operator]);
+        self.stage_operators.push(self.operator);
         self
     }
 
@@ -52,13 +54,13 @@ impl<'f> OpenEnd<'f> {
         &mut self,
         build: impl FnOnce(&mut BuildContext<'_>) -> Result<Box<dyn Stage>, FlowError> + 'static,
     ) {
-        self.flow.add_stage(self.stage_verbs.join(" > "), build);
-        self.stage_verbs.clear();
+        self.flow.add_stage(&self.stage_operators, build);
+        self.stage_operators.clear();
     }
 
     /// Nothing stands between the operators in front and what follows.
     pub(super) fn skip_stage(&mut self) {
-        self.stage_verbs.clear();
+        self.stage_operators.clear();
     }
 
     /// The stream goes on elsewhere.

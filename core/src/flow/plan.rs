@@ -3,6 +3,7 @@
 use frazil_state::TypeIdentity;
 
 use super::error::FlowError;
+use super::operator_id::OperatorId;
 use crate::exchange::{MeshFactory, ShardRings};
 use crate::sink::Committer;
 use crate::source::Split;
@@ -11,6 +12,8 @@ use crate::source::Split;
 pub(crate) struct FlowPlan {
     /// The method that made each operator, by operator number. Equal on every shard.
     pub(crate) operators: Vec<&'static str>,
+    /// What tells each operator from all others, by operator number.
+    pub(crate) ids: Vec<OperatorId>,
     /// The sources in call order.
     pub(crate) sources: Vec<PlannedSource>,
     /// The sinks in call order; rows name their sink by the place in here.
@@ -52,6 +55,8 @@ pub(crate) struct PlannedTable {
     pub(crate) name: String,
     /// Of its keys and values.
     pub(crate) types: TypeIdentity,
+    /// The operator that declared it.
+    pub(crate) operator: u32,
 }
 
 impl FlowPlan {

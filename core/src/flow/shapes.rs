@@ -79,12 +79,17 @@ impl<'f, R: Record + ?Sized, C: Chain<Out = R>> Stream<'f, R, C> {
         const { assert!(N > 0, "a stream goes on in one place at least") };
         let Self { chain, end, .. } = self;
         let mut end = end.extend("fan_out");
-        let flow = end.flow();
+        let (flow, fan_out) = (end.flow(), end.operator());
         let edges: [_; N] = array::from_fn(|_| LocalEdge::<R>::shared());
         let tail = LocalTail::new(edges.to_vec());
         end.complete_stage(move |context| chain.build(tail, context));
         end.close();
-        edges.map(|edge| Stream::new(LocalHead::branch(edge), OpenEnd::new(flow, "copy")))
+        edges.map(|edge| {
+            Stream::new(
+                LocalHead::branch(edge),
+                OpenEnd::new(flow, "copy", &[fan_out]),
+            )
+        })
     }
 
     /// Sends the records to all shards in turn, so that each gets the same number of them.

@@ -59,6 +59,30 @@ impl<'f, R: Record + ?Sized, C> Stream<'f, R, C> {
         }
     }
 
+    /// Fixes the id of the last operator, by which a checkpoint finds it again.
+    ///
+    /// Operators without an id of their own are found by their place: the methods that lead to
+    /// them. Sources, sinks and operators with state or final values keep theirs through any change
+    /// of the flow around them if they have an id. It must be the only one of its kind in the flow,
+    /// and must not change from one run to the next. An operator that had none may get one.
+    ///
+    /// ```
+    /// # use frazil::{Flow, Keyed, Sink, Source};
+    /// # fn build(flow: &Flow, words: impl Source<Record = str>, out: impl Sink<Keyed<str, u64>>) {
+    /// flow.source(words)
+    ///     .id("words")
+    ///     .filter(|word| !word.is_empty())
+    ///     .key_by(|word| word)
+    ///     .aggregate("count", 0u64, |count, _word| *count += 1)
+    ///     .id("count")
+    ///     .sink_with_id("counts", out);
+    /// # }
+    /// ```
+    pub fn id(self, id: &str) -> Self {
+        self.end.flow().name_operator(self.end.operator(), id);
+        self
+    }
+
     pub(super) fn extend<U: Record + ?Sized, D>(
         self,
         verb: &'static str,
@@ -195,8 +219,20 @@ impl<'f, R: Record + ?Sized, C: Chain<Out = R>> Stream<'f, R, C> {
     ///
     /// What is written becomes visible with the checkpoint that follows it.
     pub fn sink<S: Sink<R>>(self, sink: S) {
+        self.end_in(sink, None);
+    }
+
+    /// Ends the stream in `sink`, an operator with the id `id`; see [`Stream::id`].
+    pub fn sink_with_id<S: Sink<R>>(self, id: &str, sink: S) {
+        self.end_in(sink, Some(id));
+    }
+
+    fn end_in<S: Sink<R>>(self, sink: S, id: Option<&str>) {
         let Self { chain, end, .. } = self;
         let mut end = end.extend("sink");
+        if let Some(id) = id {
+            end.flow().name_operator(end.operator(), id);
+        }
         let sink = Rc::new(sink);
         let number = end.flow().add_sink(Rc::clone(&sink), end.operator());
         end.complete_stage(move |context| {

@@ -12,6 +12,7 @@ use super::cores::Cores;
 use super::handle::JobHandle;
 use super::restart::RestartStrategy;
 use super::tuning::Tuning;
+use crate::checkpoint::Preflight;
 use crate::error::Error;
 use crate::flow::Flow;
 use crate::shard::{Clock, LogicalClock};
@@ -69,6 +70,48 @@ impl Job {
         F: Fn(&Flow) + Send + Sync + 'static,
     {
         super::start::start(self, build)
+    }
+
+    /// Says what would become of each operator, table, source and sink if the job were started with
+    /// this flow: whether it goes on from the newest checkpoint (or the savepoint to restore from).
+    ///
+    /// Nothing is started or restored; the checkpoint is not locked, and the job may be running.
+    /// Sources list their splits and sinks open their output, as for a start.
+    ///
+    /// ```
+    /// use frazil::{Checkpoints, Count, Cores, Flow, Iter, Job, Verdict};
+    ///
+    /// # fn main() -> Result<(), frazil::Error> {
+    /// # let folder = tempfile::tempdir().map_err(|_| frazil::Error::Ended)?;
+    /// # let path = folder.path();
+    /// let job = || {
+    ///     let checkpoints = Checkpoints::manual().dir(path);
+    ///     Job::builder("numbers").cores(Cores::count(1)).checkpoints(checkpoints).build()
+    /// };
+    /// let numbers = || Iter::new(|_split, _splits| 0..1000u64);
+    /// job()?
+    ///     .start(move |flow| {
+    ///         flow.source(numbers()).id("numbers").sink_with_id("count", Count::new());
+    ///     })?
+    ///     .wait()?;
+    /// // The next release of the program has a filter in between.
+    /// let preflight = job()?.check(|flow| {
+    ///     flow.source(numbers())
+    ///         .id("numbers")
+    ///         .filter(|number| number % 2 == 0)
+    ///         .sink_with_id("count", Count::new());
+    /// })?;
+    /// println!("{preflight}");
+    /// assert!(preflight.starts());
+    /// assert_eq!(preflight.lines[1].verdict, Verdict::New);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// A flow that is not valid, checkpoints of another job, or none whose manifest is whole.
+    pub fn check(&self, build: impl Fn(&Flow)) -> Result<Preflight, Error> {
+        super::start::check(self, build)
     }
 
     /// The clock for a run that starts now.
@@ -130,9 +173,11 @@ impl JobBuilder {
         self
     }
 
-    /// Lets the job start from a checkpoint with tables that its flow no longer has: their state is
-    /// dropped for good. Without this such a start is refused, since a renamed table would lose its
-    /// state silently.
+    /// Lets the job start from a checkpoint with tables, sources or sinks that its flow no longer
+    /// has: what it holds of them is dropped for good. Without this such a start is refused, since
+    /// a renamed table would lose its state silently. [`Job::check`] tells what would go.
+    ///
+    /// Output that a dropped sink had staged and not committed yet is lost with it.
     pub fn allow_dropped_state(mut self) -> Self {
         self.allow_dropped_state = true;
         self

@@ -20,8 +20,9 @@ use super::shards::{Common, seeds, spawn_shards};
 use super::shared::{RunLinks, Shared};
 use crate::checkpoint::{
     CheckpointMode, Coordinator, CoordinatorParts, FoldJob, JobIdentity, ManifestTemplate, Notice,
-    Outlets, Recovered, RecoveryReport, Savepoint, WriteBudget, Writer, WriterCommand, WriterParts,
-    flow_fingerprint, newest_checkpoint, recover, recover_from_savepoint,
+    Outlets, Preflight, Recovered, RecoveryReport, Savepoint, WriteBudget, Writer, WriterCommand,
+    WriterParts, flow_fingerprint, newest_checkpoint, operator_entries, preflight, recover,
+    recover_from_savepoint,
 };
 use crate::error::Error;
 use crate::flow::{Flow, FlowPlan};
@@ -211,18 +212,13 @@ fn recovered(
     outlets: &mut Outlets,
     beginning: Beginning,
 ) -> Result<Recovered, Error> {
-    let identity = JobIdentity {
-        name: job.name.clone(),
-        key_group_count: job.key_groups.count(),
-        keep: job.checkpoints.keep,
-        may_repeat_output: job.checkpoints.mode == CheckpointMode::AtLeastOnce,
-        allow_dropped_state: job.allow_dropped_state,
-    };
     let own = match (beginning, storage) {
         (Beginning::Restart, Some(storage)) => newest_checkpoint(&storage.list()?),
         (Beginning::Restart, None) | (Beginning::Start, _) => None,
     };
-    if let Some((place, checkpoint)) = job.restore_from.as_ref().filter(|_| own.is_none()) {
+    let savepoint = job.restore_from.as_ref().filter(|_| own.is_none());
+    let identity = identity(job, savepoint.is_some());
+    if let Some((place, checkpoint)) = savepoint {
         let place = place.open_existing()?;
         let savepoint = Savepoint::find(&*place, *checkpoint)?;
         return recover_from_savepoint(
@@ -243,6 +239,32 @@ fn recovered(
             outlets.recover_fresh()?;
             Recovered::fresh(configs, job.checkpoints.keep, 1)
         }
+    }
+}
+
+fn identity(job: &Job, is_from_savepoint: bool) -> JobIdentity {
+    JobIdentity {
+        name: job.name.clone(),
+        key_group_count: job.key_groups.count(),
+        keep: job.checkpoints.keep,
+        may_repeat_output: job.checkpoints.mode == CheckpointMode::AtLeastOnce,
+        allow_dropped_state: job.allow_dropped_state,
+        tells_sinks_by_name: is_from_savepoint,
+    }
+}
+
+pub(super) fn check(job: &Job, build: impl Fn(&Flow)) -> Result<Preflight, Error> {
+    let plan = Flow::plan(build, job.cpus.len())?;
+    let (storage, checkpoint) = match &job.restore_from {
+        Some((place, checkpoint)) => (Some(place.open_existing()?), *checkpoint),
+        None => (job.checkpoints.open()?, None),
+    };
+    match storage {
+        Some(storage) => {
+            let identity = identity(job, job.restore_from.is_some());
+            preflight(&*storage, checkpoint, &identity, &plan)
+        }
+        None => Ok(Preflight::all_new(&plan)),
     }
 }
 
@@ -293,6 +315,7 @@ fn template(job: &Job, plan: &FlowPlan) -> Manifest {
         finished_stages: Vec::new(),
         sinks: Vec::new(),
         finished: false,
+        operators: operator_entries(plan),
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a manifest says: everything that is needed to restore one checkpoint.
 //!
-//! Fields may neither be added nor moved within a format version. The archive types come from
+//! Fields may neither be added nor moved within a format version; what came later is an archive of
+//! its own behind the first one, and empty in older files. The archive types come from
 //! rkyv's derive; their sizes are pinned below, and a golden file pins the rest.
 
 use rkyv::{Archive, Deserialize, Serialize};
@@ -26,6 +27,7 @@ use rkyv::{Archive, Deserialize, Serialize};
 ///     finished_stages: vec![],
 ///     sinks: vec![],
 ///     finished: false,
+///     operators: vec![],
 /// };
 /// let bytes = encode(&manifest);
 /// assert_eq!(decode("manifest-7", &bytes)?, manifest);
@@ -63,6 +65,38 @@ pub struct Manifest {
     pub sinks: Vec<SinkEntry>,
     /// The job ended with this checkpoint.
     pub finished: bool,
+    /// The flow's operators by number; none in files of before they were written.
+    #[rkyv(with = rkyv::with::Skip)]
+    pub operators: Vec<OperatorEntry>,
+}
+
+/// An operator of the flow, as far as another run has to find it again.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+pub struct OperatorEntry {
+    /// What it is found by.
+    pub id: String,
+    /// The user chose the id.
+    pub is_named: bool,
+    /// Stage that it runs in, [`NO_STAGE`] if in none.
+    pub stage: u32,
+    /// Operators that it gets its records from, all of smaller numbers.
+    pub inputs: Vec<u32>,
+    /// Tables that it declared.
+    pub tables: Vec<TableEntry>,
+}
+
+/// The stage of an operator that came to nothing, such as a union in front of an exchange.
+pub const NO_STAGE: u32 = u32::MAX;
+
+/// A table and its types.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+pub struct TableEntry {
+    /// Name of the table.
+    pub name: String,
+    /// Fingerprint of its keys.
+    pub key_fingerprint: u64,
+    /// Fingerprint of its values.
+    pub value_fingerprint: u64,
 }
 
 /// The state of one shard.
@@ -168,3 +202,5 @@ const _: () = assert!(has_layout::<ArchivedSourceEntry>(40, 8));
 const _: () = assert!(has_layout::<ArchivedSplitEntry>(32, 8));
 const _: () = assert!(has_layout::<ArchivedWatermarkEntry>(16, 8));
 const _: () = assert!(has_layout::<ArchivedSinkEntry>(20, 4));
+const _: () = assert!(has_layout::<ArchivedOperatorEntry>(32, 4));
+const _: () = assert!(has_layout::<ArchivedTableEntry>(24, 8));

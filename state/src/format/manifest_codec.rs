@@ -2,13 +2,15 @@
 
 use rkyv::rancor::BoxedError;
 use rkyv::util::AlignedVec;
+use rkyv::vec::ArchivedVec;
 
 use super::FormatError;
 use super::header::{HEADER_BYTES, HeaderReader, HeaderWriter};
 use super::layout::{Fingerprint, archive_layout};
 use super::manifest::{
-    ArchivedImageEntry, ArchivedManifest, ArchivedSegmentEntry, ArchivedShardEntry,
-    ArchivedSinkEntry, ArchivedSourceEntry, ArchivedSplitEntry, ArchivedWatermarkEntry, Manifest,
+    ArchivedImageEntry, ArchivedManifest, ArchivedOperatorEntry, ArchivedSegmentEntry,
+    ArchivedShardEntry, ArchivedSinkEntry, ArchivedSourceEntry, ArchivedSplitEntry,
+    ArchivedWatermarkEntry, Manifest, OperatorEntry,
 };
 use super::manifest_ranges::check_ranges;
 
@@ -19,7 +21,8 @@ mod at {
     pub(super) const ARCHIVE_BYTES: usize = 16;
     pub(super) const LAYOUT: usize = 24;
     pub(super) const CHECKPOINT: usize = 32;
-    pub(super) const ZEROS: usize = 40;
+    pub(super) const OPERATORS_BYTES: usize = 40;
+    pub(super) const ZEROS: usize = 48;
 }
 
 /// The bytes of a manifest file.
@@ -33,15 +36,27 @@ pub fn encode(manifest: &Manifest) -> Vec<u8> {
     }
     let archive = rkyv::to_bytes::<BoxedError>(manifest)
         .expect("an archive in memory fails only beyond the 2 GiB that its pointers reach");
+    let operators = archived_operators(manifest);
+    let archives = [&archive[..], &operators[..]].concat();
     let header = HeaderWriter::new(MANIFEST_MAGIC)
         .put(at::ARCHIVE_BYTES, (archive.len() as u64).to_le_bytes())
         .put(at::LAYOUT, manifest_layout().to_le_bytes())
         .put(at::CHECKPOINT, manifest.checkpoint.to_le_bytes())
-        .seal(&[], &archive);
-    let mut bytes = Vec::with_capacity(HEADER_BYTES + archive.len());
+        .put(at::OPERATORS_BYTES, (operators.len() as u64).to_le_bytes())
+        .seal(&[], &archives);
+    let mut bytes = Vec::with_capacity(HEADER_BYTES + archives.len());
     bytes.extend_from_slice(&header);
-    bytes.extend_from_slice(&archive);
+    bytes.extend_from_slice(&archives);
     bytes
+}
+
+/// Nothing where there are none, as in files of before they were written.
+fn archived_operators(manifest: &Manifest) -> AlignedVec {
+    if manifest.operators.is_empty() {
+        return AlignedVec::new();
+    }
+    rkyv::to_bytes::<BoxedError>(&manifest.operators)
+        .expect("an archive in memory fails only beyond the 2 GiB that its pointers reach")
 }
 
 /// The manifest in the bytes of a whole file; `file` names it in messages.
@@ -52,7 +67,7 @@ pub fn encode(manifest: &Manifest) -> Vec<u8> {
 /// If the bytes are cut short or damaged, of another version or archive layout, or hold values out
 /// of range.
 pub fn decode(file: &str, bytes: &[u8]) -> Result<Manifest, FormatError> {
-    let Some((header, archive)) = bytes.split_first_chunk::<HEADER_BYTES>() else {
+    let Some((header, archives)) = bytes.split_first_chunk::<HEADER_BYTES>() else {
         return Err(FormatError::Corrupt {
             file: file.to_owned(),
             offset: 0,
@@ -63,12 +78,19 @@ pub fn decode(file: &str, bytes: &[u8]) -> Result<Manifest, FormatError> {
     };
     let header = HeaderReader::begin(file, 0, header, MANIFEST_MAGIC)?;
     let announced = header.u64_at(at::ARCHIVE_BYTES);
-    let present = archive.len() as u64;
-    header.check_equal(at::ARCHIVE_BYTES, "archive length", announced, present)?;
-    header.check_crc(&[], archive)?;
+    let operators = header.u64_at(at::OPERATORS_BYTES);
+    let present = archives.len() as u64;
+    let expected = announced.saturating_add(operators);
+    header.check_equal(at::ARCHIVE_BYTES, "archive length", expected, present)?;
+    header.check_crc(&[], archives)?;
     header.check_zero(at::ZEROS..HEADER_BYTES)?;
     check_layout(&header)?;
-    let manifest = read_archive(&header, archive)?;
+    let operators_at = archives.len() - usize::try_from(operators).unwrap_or(archives.len());
+    let (archive, operators) = archives.split_at(operators_at);
+    let mut manifest = read_archive(&header, archive)?;
+    if !operators.is_empty() {
+        manifest.operators = read_operators(&header, operators_at, operators)?;
+    }
     let number = header.u64_at(at::CHECKPOINT);
     let what = "checkpoint number in header and archive";
     header.check_equal(at::CHECKPOINT, what, number, manifest.checkpoint)?;
@@ -114,4 +136,17 @@ fn read_archive(header: &HeaderReader<'_>, archive: &[u8]) -> Result<Manifest, F
     aligned.extend_from_slice(archive);
     let archived = rkyv::access::<ArchivedManifest, BoxedError>(&aligned).map_err(invalid)?;
     rkyv::deserialize::<Manifest, BoxedError>(archived).map_err(invalid)
+}
+
+fn read_operators(
+    header: &HeaderReader<'_>,
+    offset: usize,
+    archive: &[u8],
+) -> Result<Vec<OperatorEntry>, FormatError> {
+    let at = HEADER_BYTES + offset;
+    let invalid = |error: BoxedError| header.corrupt(at, "operators", "a valid archive", error);
+    let mut aligned = AlignedVec::<16>::with_capacity(archive.len());
+    aligned.extend_from_slice(archive);
+    let archived = rkyv::access::<ArchivedVec<ArchivedOperatorEntry>, BoxedError>(&aligned);
+    rkyv::deserialize::<Vec<OperatorEntry>, BoxedError>(archived.map_err(invalid)?).map_err(invalid)
 }

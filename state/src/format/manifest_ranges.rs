@@ -24,7 +24,8 @@ pub(super) fn check_ranges(file: &str, manifest: &Manifest) -> Result<(), Format
         ranges.check_shard(index, shard)?;
     }
     ranges.check_segments()?;
-    ranges.check_watermarks()
+    ranges.check_watermarks()?;
+    ranges.check_operators()
 }
 
 struct Ranges<'a> {
@@ -126,6 +127,26 @@ impl Ranges<'_> {
                 "shard of a watermark",
                 || (format!("below {shard_count}"), shard.to_string()),
             )?;
+        }
+        Ok(())
+    }
+
+    fn check_operators(&self) -> Result<(), FormatError> {
+        let manifest = self.manifest;
+        for (number, operator) in manifest.operators.iter().enumerate() {
+            for input in &operator.inputs {
+                self.require((*input as usize) < number, "input of an operator", || {
+                    (format!("below {number}, its own"), input.to_string())
+                })?;
+            }
+        }
+        let operator_count = manifest.operators.len();
+        let sources = manifest.sources.iter().map(|source| source.operator);
+        for operator in sources.chain(manifest.sinks.iter().map(|sink| sink.operator)) {
+            let is_there = operator_count == 0 || (operator as usize) < operator_count;
+            self.require(is_there, "operator of a source or sink", || {
+                (format!("below {operator_count}"), operator.to_string())
+            })?;
         }
         Ok(())
     }
