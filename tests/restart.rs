@@ -134,7 +134,7 @@ fn a_failure_anywhere_is_followed_by_a_restart_and_output_is_exactly_once() {
                 run.faults.plant(Place::Operator, 3);
                 failures = 2;
             } else {
-                run.faults.plant(place, 2);
+                run.faults.plant(place, 1);
             }
             let (restarts, end) = ended(run.start(AT_ONCE));
             end.unwrap_or_else(|error| panic!("{place:?}: {error}"));

@@ -93,6 +93,7 @@ fn with_huge_pages() {
 }
 
 fn ended<E: Display>(done: Result<Exit, E>, exit_of: fn(&E) -> Exit) -> Exit {
+    interrupt::wait_if_interrupted();
     done.unwrap_or_else(|error| {
         eprintln!("error: {error}");
         exit_of(&error)

@@ -39,7 +39,7 @@ mod statistics;
 
 pub use checkpoint::{
     CheckpointEvent, CheckpointListener, CheckpointMode, CheckpointOutcome, CheckpointReport,
-    CheckpointSettings, CheckpointTrace, DataAtRisk, Part, PastMaxAge, PhaseTime, Preflight,
+    CheckpointSettings, CheckpointTrace, DataAtRisk, Ended, Part, PastMaxAge, PhaseTime, Preflight,
     PreflightLine, RecoveryReport, RestoreMode, RestoredSplit, Restoring, SavepointReport,
     ShardTrace, SkippedCheckpoint, Verdict,
 };
@@ -58,7 +58,8 @@ pub use frazil_io::storage;
 pub use frazil_state as state;
 pub use frazil_state::{Expiry, ExpiryPolicy, Key, StagingSize, StateError, Value};
 pub use job::{
-    Checkpoints, Cores, Job, JobBuilder, JobHandle, RestartReport, RestartStrategy, Tuning,
+    Checkpoints, Cores, Job, JobBuilder, JobEnd, JobHandle, RestartReport, RestartStrategy,
+    Stopper, Tuning,
 };
 #[doc(hidden)]
 pub use shard::LogicalClock;

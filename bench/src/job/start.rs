@@ -2,6 +2,7 @@
 
 use super::{EngineSettings, Tally};
 use crate::demo::tokenizer::Tokenizer;
+use crate::interrupt::stopped_by_signals;
 use frazil::{Checkpoints, CsvFiles, Flow, JobHandle, Source};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,7 +24,8 @@ where
     S: Source<Record = str> + Clone + Send + Sync,
 {
     let job = engine.builder().checkpoints(checkpoints).build()?;
-    job.start(move |flow| declare(flow, source.clone(), &output, &tally))
+    let handle = job.start(move |flow| declare(flow, source.clone(), &output, &tally))?;
+    Ok(stopped_by_signals(handle))
 }
 
 fn declare(flow: &Flow, lines: impl Source<Record = str>, output: &Path, tally: &Tally) {

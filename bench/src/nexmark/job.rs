@@ -4,6 +4,7 @@ use super::event::Event;
 use super::output::{Output, Rows};
 use super::query::Query;
 use super::source::EventSource;
+use crate::interrupt::stopped_by_signals;
 use crate::measure_error::MeasureError;
 use crate::pairs::{PairPlan, PairedCell, Side, measure_many};
 use crate::probe::threads::{is_helper, is_shard, threads_use};
@@ -58,7 +59,8 @@ impl Run {
         };
         let (query, output) = (self.query, output.clone());
         let job = self.builder().checkpoints(checkpoints).build()?;
-        Ok(job.start(move |flow| query.build(flow, &source, &output))?)
+        let handle = job.start(move |flow| query.build(flow, &source, &output))?;
+        Ok(stopped_by_signals(handle))
     }
 
     /// The rows for all events, with checkpoints meanwhile.

@@ -9,6 +9,7 @@ use super::report::Report;
 use super::run::{OpenLoop, Options};
 use super::watched_storage::WatchedStorage;
 use crate::costs::CostHistograms;
+use crate::interrupt::stopped_by_signals;
 use crate::measure_error::MeasureError;
 use crate::probe::steal::MachineTicks;
 use crate::probe::threads::{ThreadUse, is_helper, is_shard, threads_use};
@@ -78,7 +79,7 @@ impl Session {
         };
         let pace = open_loop.pace.clone();
         let session = Self {
-            job: job.start(move |built| flow(built, &open_loop))?,
+            job: stopped_by_signals(job.start(move |built| flow(built, &open_loop))?),
             recording,
             pace,
             rate: options.rate,

@@ -3,6 +3,7 @@
 use super::hop_source::{HopSource, Hops};
 use super::ratio::Ratio;
 use super::setting::Setting;
+use crate::interrupt::stopped_by_signals;
 use crate::limits::ping_pong::half_round_trips;
 use crate::measure_error::MeasureError;
 use crate::pairs::{Side, measure_pairs};
@@ -60,7 +61,7 @@ fn start(hops: &Hops) -> Result<JobHandle, MeasureError> {
         .state_bytes_per_shard(64 << 20)
         .build()?;
     let hops = hops.clone();
-    Ok(job.start(move |flow| {
+    let handle = job.start(move |flow| {
         let at_sink = hops.clone();
         flow.source(HopSource(hops.clone()))
             .key_by(|(key, _stamp)| key)
@@ -68,7 +69,8 @@ fn start(hops: &Hops) -> Result<JobHandle, MeasureError> {
             .sink(ForEach::new(move |(_key, stamp): (&u64, &u64)| {
                 at_sink.arrived(*stamp)
             }));
-    })?)
+    })?;
+    Ok(stopped_by_signals(handle))
 }
 
 fn hop(hops: &Hops, count: u64) -> Result<hdrhistogram::Histogram<u64>, MeasureError> {

@@ -4,6 +4,7 @@ use super::protocol::{ChildEvent, ChildSettings, Task, now_ns};
 use super::watched::{ReadTimes, WatchedFiles};
 use super::{build, restart};
 use crate::child::EventWriter;
+use crate::interrupt::stopped_by_signals;
 use crate::measure_error::MeasureError;
 use crate::workload::{Gate, GatedSource, Keys, RecordBytes};
 use frazil::storage::FileStorage;
@@ -96,7 +97,7 @@ impl ChildJob {
                 }));
         })?;
         Ok(Self {
-            handle,
+            handle: stopped_by_signals(handle),
             gate,
             keys,
             seen,

@@ -3,6 +3,7 @@
 use super::gated_source::{Gate, GatedSource};
 use super::keys::Keys;
 use super::trigger::{Triggered, trigger};
+use crate::interrupt::stopped_by_signals;
 use crate::measure_error::MeasureError;
 use crate::probe::threads::{ThreadUse, is_helper, is_shard, threads_use};
 use frazil::storage::{FileStorage, WriteMode};
@@ -169,7 +170,7 @@ impl KeyedJob {
             RecordBytes::SixtyFour => count_wide(flow, &source, &sink),
         })?;
         let job = Self {
-            handle,
+            handle: stopped_by_signals(handle),
             gate,
             counted,
             keys: spec.keys,

@@ -67,6 +67,24 @@ pub(crate) enum Notice {
     /// Somebody has changed the settings.
     Changed,
     Stop,
+    /// Let the sources end where they are.
+    Drain,
+    Cancel,
+}
+
+/// How a job ended that did not fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Ended {
+    /// All input was read, and everything is committed.
+    Finished,
+    /// Its sources were ended where they were; what they had given is processed to the end, and
+    /// everything is committed. Nothing is left to do for a later start.
+    Drained,
+    /// It stopped after a last checkpoint, from which a later start goes on.
+    Stopped,
+    /// It ended at once; a later start goes on from the newest checkpoint.
+    Canceled,
 }
 
 /// What the coordinator is made of.
@@ -92,6 +110,7 @@ pub(crate) struct CoordinatorParts {
 /// How the job ended, as far as the coordinator saw it.
 enum Ending {
     Committed,
+    Canceled,
     Uncommitted,
     Failed(Error),
     Panicked(usize),
@@ -140,7 +159,7 @@ impl Coordinator {
     ///
     /// # Errors
     /// Why the job failed.
-    pub(crate) fn run(mut self) -> Result<(), Error> {
+    pub(crate) fn run(mut self) -> Result<Ended, Error> {
         let ending = self.coordinate();
         self.shut_down(ending)
     }
@@ -205,10 +224,9 @@ impl Coordinator {
                 });
                 None
             }
-            Notice::Published { epoch } => {
-                let checkpoint = epoch;
-                self.listening
-                    .tell(&CheckpointEvent::Durable { checkpoint });
+            Notice::Published { epoch: checkpoint } => {
+                let durable = CheckpointEvent::Durable { checkpoint };
+                self.listening.tell(&durable);
                 None
             }
             Notice::Durable(report) => {
@@ -248,6 +266,8 @@ impl Coordinator {
                 self.event(Event::Changed { settings })
             }
             Notice::Stop => self.event(Event::Stop),
+            Notice::Drain => self.event(Event::Drain),
+            Notice::Cancel => self.lose(Ending::Canceled),
             Notice::Verified { whole: false } => self.lose(Ending::Damaged),
             Notice::Verified { whole: true } => self.event(Event::Verified),
         }
@@ -295,6 +315,10 @@ impl Coordinator {
                 self.parts.control.hold_sources(held);
                 self.wake_shards();
                 self.listening.tell(&CheckpointEvent::SourcesHeld { held });
+            }
+            Action::Drain => {
+                self.parts.control.drain();
+                self.wake_shards();
             }
             Action::End(end) => return Some(self.ending(end)),
         }
@@ -361,7 +385,18 @@ impl Coordinator {
         }
     }
 
-    fn shut_down(self, ending: Ending) -> Result<(), Error> {
+    /// How the job has ended, if it has committed everything.
+    fn ended(&self) -> Ended {
+        let is_finished = self.finished_shards == self.parts.shards.len();
+        match self.protocol.is_draining() {
+            _ if !is_finished => Ended::Stopped,
+            true => Ended::Drained,
+            false => Ended::Finished,
+        }
+    }
+
+    fn shut_down(self, ending: Ending) -> Result<Ended, Error> {
+        let ended = self.ended();
         self.parts.control.exit();
         self.wake_shards();
         let operator_of = self.parts.operator_of;
@@ -391,7 +426,8 @@ impl Coordinator {
         let populator = joined("memory", self.parts.populator);
         writer.and(folder).and(populator)?;
         match ending {
-            Ending::Committed => Ok(()),
+            Ending::Committed => Ok(ended),
+            Ending::Canceled => Ok(Ended::Canceled),
             Ending::Failed(error) => Err(error),
             Ending::Panicked(shard) => Err(Error::ShardPanicked {
                 shard,

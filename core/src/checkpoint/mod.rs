@@ -37,6 +37,7 @@ mod template;
 mod watch;
 mod writer;
 
+pub use coordinator::Ended;
 pub use history::{CheckpointOutcome, CheckpointTrace, PhaseTime, ShardTrace};
 pub use listener::{CheckpointEvent, CheckpointListener};
 pub use mode::CheckpointMode;

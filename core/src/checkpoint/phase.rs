@@ -18,6 +18,9 @@
 //!   with the job's end.
 //! - The last checkpoint (input ended, or stop) is tried again until it succeeds,
 //!   [`LAST_ATTEMPTS_MAX`] attempts failed, or shards do not settle in time.
+//! - A drain begins while no checkpoint is in flight: what the sources gave is behind every barrier
+//!   so far. From then on only the last checkpoint is requested, since one with some splits ended
+//!   for good and others not would, after a crash, go on with a part of the input.
 //! - Nothing is requested before the restored state is verified, and nothing after the end.
 //!
 //! Time and progress come with every event ([`Now`]). Nothing happens between events, so the
@@ -90,6 +93,8 @@ pub(crate) enum Event {
     InputEnded,
     /// Somebody asked the job to stop.
     Stop,
+    /// Somebody asked that the sources end where they are.
+    Drain,
     /// The writer published the manifest.
     Durable { epoch: u64 },
     /// The writer gave the checkpoint up.
@@ -138,8 +143,18 @@ pub(crate) enum Action {
     TooOld { age: Duration },
     /// Let sources give no records, or give them again.
     HoldSources { held: bool },
+    /// Let the sources end where they are.
+    Drain,
     /// End the job.
     End(End),
+}
+
+/// How far a drain has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Draining {
+    /// It waits until no checkpoint is in flight.
+    Wanted,
+    Begun,
 }
 
 /// The protocol's memory.
@@ -156,6 +171,7 @@ pub(crate) struct Protocol {
     verified_at: Duration,
     /// The job is to end with its next checkpoint.
     is_ending: bool,
+    draining: Option<Draining>,
     last_attempts: u32,
     declines: u32,
     failures: u32,
@@ -190,6 +206,7 @@ impl Protocol {
             covered: Now::default(),
             verified_at: Duration::ZERO,
             is_ending: false,
+            draining: None,
             last_attempts: 0,
             declines: 0,
             failures: 0,
@@ -206,6 +223,11 @@ impl Protocol {
 
     pub(crate) fn last_attempts(&self) -> u32 {
         self.last_attempts
+    }
+
+    /// True once the sources were told to end.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining == Some(Draining::Begun)
     }
 
     /// Checkpoints that failed since the newest durable one.
@@ -237,6 +259,9 @@ impl Protocol {
             (_, Event::Asked { asker }) => self.queued.push(asker),
             (_, Event::Changed { settings }) => self.settings = settings,
             (_, Event::InputEnded | Event::Stop) => self.is_ending = true,
+            (_, Event::Drain) => {
+                self.draining.get_or_insert(Draining::Wanted);
+            }
             (_, Event::Lost) => self.end(End::Lost, actions),
             (Phase::Restoring, Event::Verified) => {
                 self.phase = Phase::Idle;
@@ -281,6 +306,7 @@ impl Protocol {
         self.look_at_age(now, actions);
         match self.phase {
             Phase::Idle => {
+                self.begin_drain(actions);
                 if self.due_at(now).is_some_and(|due| due <= now.at) {
                     self.request(now, actions);
                 }
@@ -317,6 +343,17 @@ impl Protocol {
             | Phase::Restoring
             | Phase::Over => {}
         }
+    }
+
+    fn begin_drain(&mut self, actions: &mut Vec<Action>) {
+        if self.draining != Some(Draining::Wanted) || self.is_ending {
+            return;
+        }
+        self.draining = Some(Draining::Begun);
+        if std::mem::take(&mut self.is_holding) {
+            actions.push(Action::HoldSources { held: false });
+        }
+        actions.push(Action::Drain);
     }
 
     /// When [`Event::Tick`] is to come at the latest; `None` if only other events matter.
@@ -360,6 +397,9 @@ impl Protocol {
                 _ => self.last.requested.at + LAST_RETRY_PAUSE,
             });
         }
+        if self.draining.is_some() {
+            return None;
+        }
         if !self.queued.is_empty() {
             return Some(now.at);
         }
@@ -370,9 +410,11 @@ impl Protocol {
         self.covered.at.max(self.verified_at)
     }
 
-    /// The last checkpoint has its own end.
+    /// The last checkpoint has its own end, and nothing precedes it in a drain.
     fn age_matters(&self) -> bool {
-        !self.is_ending && !matches!(self.phase, Phase::Restoring | Phase::Over)
+        !self.is_ending
+            && self.draining != Some(Draining::Begun)
+            && !matches!(self.phase, Phase::Restoring | Phase::Over)
     }
 
     fn look_at_age(&mut self, now: &Now, actions: &mut Vec<Action>) {

@@ -28,6 +28,7 @@ enum Step {
     Verified,
     InputEnded,
     Stop,
+    Drain,
     /// The writer decides the epoch in flight.
     Durable,
     Drop(Drop),
@@ -91,6 +92,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => Just(Step::Verified),
         1 => Just(Step::InputEnded),
         1 => Just(Step::Stop),
+        1 => Just(Step::Drain),
         12 => Just(Step::Durable),
         8 => prop_oneof![Just(Drop::Declined), Just(Drop::Failed)].prop_map(Step::Drop),
         20 => (0..SHARDS).prop_map(Step::Settle),
@@ -113,6 +115,8 @@ struct World {
     settings: CheckpointSettings,
     restoring: bool,
     ending: bool,
+    /// The sources were told to end.
+    draining: bool,
     /// Every epoch that was requested.
     outcomes: BTreeMap<u64, Outcome>,
     requested_at: Duration,
@@ -138,6 +142,7 @@ impl World {
             settings: settings.clone(),
             restoring,
             ending: false,
+            draining: false,
             outcomes: BTreeMap::new(),
             requested_at: Duration::ZERO,
             requested_last: false,
@@ -194,6 +199,7 @@ impl World {
                     Event::InputEnded
                 }
             }
+            Step::Drain => Event::Drain,
             Step::Durable | Step::Drop(_) => match self.open_epoch() {
                 Some(epoch) => self.decide(epoch, step),
                 None => return,
@@ -265,6 +271,7 @@ impl World {
                 assert_eq!(self.open_epoch(), None, "one in flight");
                 assert!(self.unsettled.is_empty(), "shards still take lines back");
                 assert!(!self.restoring, "requested before all is verified");
+                assert!(last || !self.draining, "in the middle of a drain");
                 assert_eq!((epoch, last), (self.newest() + 1, self.ending));
                 self.outcomes.insert(epoch, Outcome::Open);
                 self.requested_at = self.now.at;
@@ -282,6 +289,12 @@ impl World {
             Action::HoldSources { held } => {
                 assert_ne!(held, self.held);
                 self.held = held;
+            }
+            Action::Drain => {
+                assert_eq!(self.open_epoch(), None, "sources end behind its barrier");
+                assert!(self.unsettled.is_empty() && !self.restoring);
+                assert!(!self.draining, "told twice");
+                self.draining = true;
             }
             Action::End(end) => {
                 self.judge_end(end);

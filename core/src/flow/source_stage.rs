@@ -201,6 +201,12 @@ impl<T: SplitReader, N: Operator<T::Record>> Stage for SourceStage<T, N> {
         }
     }
 
+    fn drain(&mut self) {
+        for split in &mut self.splits {
+            split.has_ended = true;
+        }
+    }
+
     fn is_aligned(&self, epoch: u64) -> bool {
         self.barrier >= epoch || self.is_ended
     }

@@ -41,6 +41,9 @@ pub(crate) trait Stage {
     /// record follows. Other stages get their barriers from their inputs.
     fn inject(&mut self, epoch: u64, last: bool, cx: &mut Context<'_>);
 
+    /// At a source: its input ends where it is, for good.
+    fn drain(&mut self) {}
+
     /// Whether barrier `epoch` was seen on all inputs and passed on. A stage that is aligned on its
     /// inputs takes no input until [`Stage::release`]. A finished one is aligned on every later
     /// barrier, one that is about to finish only then: so a stage behind an exchange is finished at

@@ -11,7 +11,8 @@ use super::shared::{RestartReport, RunLinks, Shared, Wish, locked};
 use super::start::{Lasting, Run};
 use super::supervisor::Supervisor;
 use crate::checkpoint::{
-    CheckpointReport, CheckpointSettings, CheckpointTrace, DataAtRisk, Notice, RecoveryReport,
+    CheckpointReport, CheckpointSettings, CheckpointTrace, DataAtRisk, Ended, Notice,
+    RecoveryReport,
 };
 use crate::error::Error;
 use crate::statistics::Statistics;
@@ -37,7 +38,7 @@ use crate::statistics::Statistics;
 /// # Ok::<(), frazil::Error>(())
 /// ```
 pub struct JobHandle {
-    supervisor: JoinHandle<Result<(), Error>>,
+    supervisor: JoinHandle<Result<Ended, Error>>,
     pub(super) shared: Arc<Shared>,
     recovery: Option<RecoveryReport>,
     driver: DriverDecision,
@@ -73,9 +74,12 @@ impl JobHandle {
     /// Why it failed, and was not started again. What was committed before stays committed;
     /// starting the job again goes on from there.
     pub fn wait(self) -> Result<Statistics, Error> {
+        Ok(self.end()?.statistics)
+    }
+
+    pub(super) fn join(self) -> Result<Ended, Error> {
         let joined = self.supervisor.join();
-        joined.map_err(|payload| Error::panicked("coordinator", &*payload))??;
-        Ok(self.shared.statistics())
+        joined.map_err(|payload| Error::panicked("coordinator", &*payload))?
     }
 
     /// Asks the job to stop after a last checkpoint; a later start goes on from it. Does not wait.

@@ -3,6 +3,7 @@
 mod builder;
 mod checkpoints;
 mod cores;
+mod end;
 mod handle;
 mod restart;
 mod savepoints;
@@ -15,6 +16,7 @@ mod tuning;
 pub use builder::{Job, JobBuilder};
 pub use checkpoints::Checkpoints;
 pub use cores::Cores;
+pub use end::{JobEnd, Stopper};
 pub use handle::JobHandle;
 pub use restart::RestartStrategy;
 pub use shared::RestartReport;

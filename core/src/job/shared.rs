@@ -27,12 +27,16 @@ pub(super) struct RunLinks {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Wish {
     Stop,
+    Drain,
+    Cancel,
 }
 
 impl Wish {
     fn notice(self) -> Notice {
         match self {
             Self::Stop => Notice::Stop,
+            Self::Drain => Notice::Drain,
+            Self::Cancel => Notice::Cancel,
         }
     }
 }
@@ -123,6 +127,10 @@ impl Shared {
         self.down();
         self.lock().connection = Connection::Over;
         self.changed.notify_all();
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        matches!(self.lock().connection, Connection::Over)
     }
 
     /// Counts a restart that is about to come.

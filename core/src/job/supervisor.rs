@@ -14,8 +14,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::restart::{RestartPolicy, RestartStrategy, is_worth_a_restart, random};
-use super::shared::Shared;
+use super::shared::{Shared, Wish};
 use super::start::{Beginning, Lasting, Run};
+use crate::checkpoint::Ended;
 use crate::error::Error;
 use crate::flow::Flow;
 
@@ -43,7 +44,7 @@ impl Supervisor {
     ///
     /// # Errors
     /// The failure after which it was not started again.
-    pub(super) fn supervise(self) -> Result<(), Error> {
+    pub(super) fn supervise(self) -> Result<Ended, Error> {
         let Self {
             lasting,
             mut policy,
@@ -54,27 +55,36 @@ impl Supervisor {
         loop {
             drop(run.links);
             let failure = match run.coordinator.run() {
-                Ok(()) => return Ok(()),
+                Ok(ended) => return Ok(ended),
                 Err(failure) => failure,
             };
             lasting.shared.down();
             if is_last_run {
                 return Err(failure);
             }
-            run = restart(&lasting, &mut policy, failure)?;
+            run = match restart(&lasting, &mut policy, failure)? {
+                Some(run) => run,
+                None => return Ok(Ended::Canceled),
+            };
             is_last_run = lasting.shared.wish().is_some();
             lasting.shared.up(run.links.clone(), run.recovery.as_ref());
         }
     }
 }
 
-/// Starts the job anew, with pauses, until it runs or the policy has had enough.
+/// Starts the job anew, with pauses, until it runs or the policy has had enough; `None` if it was
+/// canceled meanwhile.
 fn restart(
     lasting: &Lasting,
     policy: &mut RestartPolicy,
     mut failure: Error,
-) -> Result<Run, Error> {
+) -> Result<Option<Run>, Error> {
+    let shared = &lasting.shared;
     loop {
+        if shared.wish() == Some(Wish::Cancel) {
+            tracing::warn!(job = lasting.job.name, %failure, "canceled after a failure");
+            return Ok(None);
+        }
         let delay = match is_worth_a_restart(&failure) {
             true => policy.after_failure(Instant::now(), random()),
             false => None,
@@ -83,12 +93,15 @@ fn restart(
             tracing::error!(job = lasting.job.name, %failure, "the job ends");
             return Err(failure);
         };
-        let wanted = lasting.shared.wish().is_some();
+        let wanted = shared.wish().is_some();
         tracing::warn!(job = lasting.job.name, %failure, ?delay, "the job is started again");
-        lasting.shared.restarting(&failure);
-        lasting.shared.pause(delay);
+        shared.restarting(&failure);
+        shared.pause(delay);
+        if shared.wish() == Some(Wish::Cancel) {
+            return Ok(None);
+        }
         match start_anew(lasting) {
-            Ok(run) => return Ok(run),
+            Ok(run) => return Ok(Some(run)),
             Err(error) if wanted => return Err(error),
             Err(error) => failure = error,
         }

@@ -14,6 +14,7 @@ pub(crate) struct JobControl {
     durable: AtomicU64,
     patient: AtomicBool,
     sources_held: AtomicBool,
+    drain: AtomicBool,
     exit: AtomicBool,
 }
 
@@ -72,6 +73,15 @@ impl JobControl {
 
     pub(crate) fn holds_sources(&self) -> bool {
         self.sources_held.load(Ordering::Relaxed)
+    }
+
+    /// Lets all sources end where they are.
+    pub(crate) fn drain(&self) {
+        self.drain.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.drain.load(Ordering::Relaxed)
     }
 
     /// Ends all shard loops.

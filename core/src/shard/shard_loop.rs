@@ -83,6 +83,7 @@ pub(crate) struct Shard {
     statistics: Box<ShardStatistics>,
     cycle: SnapshotCycle,
     finished: bool,
+    drained: bool,
     populating: Option<PopulateJob>,
     reported: [u64; 3],
     /// Records in the histograms that were handed over.
@@ -97,6 +98,7 @@ impl Shard {
             statistics: Box::new(ShardStatistics::new()),
             cycle,
             finished: false,
+            drained: false,
             populating: None,
             reported: [0; 3],
             records_reported: 0,
@@ -126,6 +128,14 @@ impl Shard {
                 stamp_ns: now_ns,
             };
             visit(&mut **stage, &mut cx);
+        }
+    }
+
+    /// Tells the sources, once, that their input ends here.
+    fn drain(&mut self) {
+        if !self.drained && self.parts.control.is_draining() {
+            self.drained = true;
+            self.parts.stages.iter_mut().for_each(|stage| stage.drain());
         }
     }
 
@@ -229,6 +239,7 @@ fn taken<T>(slot: &Mutex<Option<T>>) -> Option<T> {
 impl PinnedLoop for Shard {
     fn turn(&mut self) -> Turn {
         self.cycle.resumed(&mut self.statistics);
+        self.drain();
         let mut worked = self.run_stages();
         worked |= self.inject();
         worked |= self.step_snapshot();
