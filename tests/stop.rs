@@ -1,5 +1,5 @@
-//! The ways to end a job: what each commits, what it leaves for a later start, and that no record is
-//! lost or counted twice whichever were used in whatever order.
+//! The ways to end a job: what each commits, what it leaves for a later start, and no record is
+//! lost or counted twice whichever were used, in whatever order.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -28,16 +28,17 @@ fn a_signal_stops_the_job_of_a_child_and_ends_both() {
             .arg("--dir")
             .arg(&work)
             .stdin(Stdio::null())
-            .stdout(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let lines = BufReader::new(command.stdout.take().unwrap()).lines();
+        let lines = BufReader::new(command.stderr.take().unwrap()).lines();
         let runs =
             |line: &std::io::Result<String>| line.as_ref().unwrap().contains(", checkpoint ");
         let mut lines = lines.skip_while(|line| !runs(line));
         assert!(lines.next().is_some(), "the job never ran");
         kill_process(Pid::from_child(&command), signal).unwrap();
-        // The child has the same standard output: its end is the end of both.
+        // The child has the same standard error: its end is the end of both.
         assert!(lines.all(|line| line.is_ok()));
         assert_eq!(command.wait().unwrap().signal(), Some(number));
     }

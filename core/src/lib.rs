@@ -24,13 +24,14 @@
 //! # }
 //! ```
 //!
-//! Start it again after a crash and it goes on from its newest whole checkpoint. `DESIGN.md` beside
-//! the crate tells how.
+//! Start it again after a crash and it goes on from its newest whole checkpoint. [`guide`] shows a
+//! job's whole life in an application; `DESIGN.md` beside the crate tells how it works.
 
 mod checkpoint;
 mod error;
 mod exchange;
 mod flow;
+pub mod guide;
 mod job;
 mod shard;
 mod sink;
@@ -59,7 +60,7 @@ pub use frazil_state as state;
 pub use frazil_state::{Expiry, ExpiryPolicy, Key, StagingSize, StateError, Value};
 pub use job::{
     Checkpoints, Cores, Job, JobBuilder, JobEnd, JobHandle, RestartReport, RestartStrategy,
-    Stopper, Tuning,
+    StartFrom, Stopper, Tuning,
 };
 #[doc(hidden)]
 pub use shard::LogicalClock;

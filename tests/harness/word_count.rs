@@ -10,7 +10,7 @@ use super::gated::{Gate, GatedText};
 use frazil::storage::Storage;
 use frazil::{
     CheckpointReport, Checkpoints, Cores, CsvFiles, DriverChoice, Error, Flow, Job, JobHandle,
-    RestartStrategy, RestoreMode, StagingSize, TextFiles, Tuning,
+    RestartStrategy, RestoreMode, StagingSize, StartFrom, TextFiles, Tuning,
 };
 
 /// Checkpoints of [`WordCount::run_in_steps`] before the last.
@@ -33,6 +33,8 @@ pub struct WordCount {
     pub key_groups: u32,
     /// Where checkpoints go.
     pub checkpoints: Arc<dyn Storage>,
+    /// Which of its own checkpoints to start from.
+    pub start_from: StartFrom,
     /// A savepoint to start from.
     pub restore_from: Option<Arc<dyn Storage>>,
     /// Where rows go.
@@ -65,6 +67,7 @@ impl WordCount {
             shards: 1,
             key_groups: 128,
             checkpoints: Arc::clone(&storage),
+            start_from: StartFrom::Newest,
             restore_from: None,
             output: storage,
             interval: None,
@@ -140,6 +143,7 @@ impl WordCount {
             )
             .driver(self.driver)
             .restart(self.restart)
+            .start_from(self.start_from)
             .state_bytes_per_shard(256 << 20)
             .tuning(self.tuning);
         let job = match &self.restore_from {

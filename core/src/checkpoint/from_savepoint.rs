@@ -8,10 +8,11 @@ use std::time::Instant;
 use frazil_io::storage::Storage;
 use frazil_state::StoreConfig;
 
+use super::beginning::newest_checkpoint;
 use super::identity::{JobIdentity, check_tables};
 use super::ledger::Ledger;
 use super::outlets::Outlets;
-use super::recovery::{Chosen, Recovered, newest_checkpoint, next_epoch, restore};
+use super::recovery::{Chosen, Recovered, next_epoch, restore};
 use super::restore::{RestoreMode, RestoredShards};
 use crate::error::Error;
 use crate::flow::FlowPlan;

@@ -43,6 +43,8 @@ pub(crate) struct Ledger {
     undecided: Vec<String>,
     /// Checkpoints that the user keeps.
     pinned: BTreeSet<u64>,
+    /// Names of notes without which a kept manifest would count again.
+    notes: Vec<String>,
     /// Checkpoints that savepoints are being written from, each once for every savepoint.
     held: Vec<u64>,
 }
@@ -59,6 +61,7 @@ impl Ledger {
             folding: Vec::new(),
             undecided: Vec::new(),
             pinned: BTreeSet::new(),
+            notes: Vec::new(),
             held: Vec::new(),
         }
     }
@@ -86,10 +89,16 @@ impl Ledger {
         }
     }
 
-    /// With the pins among the names in the directory; one without its manifest is no pin.
-    pub(crate) fn with_pins(mut self, names: &[String]) -> Self {
+    /// With the pins among the names in the directory, and with the notes about abandoned
+    /// checkpoints as far as they are kept; one without its manifest is no pin.
+    pub(crate) fn with_notes(mut self, names: &[String]) -> Self {
         let pins = names.iter().filter_map(|name| names::pinned_by(name));
         self.pinned = pins.filter(|pin| self.keeps(*pin)).collect();
+        let is_needed = |name: &&String| {
+            let range = names::abandoned_by(name);
+            range.is_some_and(|range| self.kept.iter().any(|k| range.contains(&k.checkpoint)))
+        };
+        self.notes = names.iter().filter(is_needed).cloned().collect();
         self
     }
 
@@ -251,6 +260,7 @@ impl Ledger {
             .chain(self.folding.iter().cloned())
             .chain(self.pinned.iter().map(|pinned| names::pin(*pinned)))
             .chain(self.undecided.iter().cloned())
+            .chain(self.notes.iter().cloned())
             .collect()
     }
 }

@@ -80,7 +80,7 @@ impl World {
             Some(newest) => Ledger::recovered(&manifests, newest, KEEP),
             None => Ledger::new(usize::from(SHARDS), KEEP),
         };
-        let ledger = ledger.with_pins(&names);
+        let ledger = ledger.with_notes(&names);
         ledger.sweep(&disk).expect("sweeps");
         Self {
             storage: FaultyStorage::new(Arc::new(disk.clone()), plan),

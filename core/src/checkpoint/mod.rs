@@ -2,6 +2,7 @@
 //! back.
 
 mod assembly;
+mod beginning;
 #[cfg(test)]
 mod bit_flip_tests;
 mod budget;
@@ -50,6 +51,7 @@ pub use restoring::Restoring;
 pub use settings::{CheckpointSettings, PastMaxAge};
 pub use watch::DataAtRisk;
 
+pub(crate) use beginning::{Choice, newest_checkpoint};
 pub(crate) use budget::{RATE_MIN, WriteBudget};
 pub(crate) use coordinator::{Coordinator, CoordinatorParts, Notice};
 pub(crate) use fold::FoldJob;
@@ -59,8 +61,7 @@ pub(crate) use keep::KeepCommand;
 pub(crate) use listener::Listening;
 pub(crate) use operator_match::{flow_fingerprint, operator_entries};
 pub(crate) use outlets::Outlets;
-pub(crate) use recovery::{Recovered, recover};
-pub(crate) use recovery::{newest_checkpoint, preflight};
+pub(crate) use recovery::{JobView, Recovered, preflight, recover};
 pub(crate) use savepoint::write_savepoint;
 pub(crate) use template::ManifestTemplate;
 pub(crate) use watch::Watch;

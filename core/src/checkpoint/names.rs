@@ -1,10 +1,13 @@
 //! Names of the files in a checkpoint directory; the only place that makes or reads them.
 
+use std::ops::RangeInclusive;
+
 const MANIFEST: &str = "manifest-";
 const DELTA: &str = "delta-";
 const IMAGE: &str = "image-";
 const PIN: &str = "pin-";
 const DAMAGED: &str = "damaged-";
+const ABANDONED: &str = "abandoned-";
 
 /// Manifest of a checkpoint; ten digits keep names in numeric order.
 pub(crate) fn manifest(checkpoint: u64) -> String {
@@ -41,6 +44,18 @@ pub(crate) fn is_damage_note(name: &str) -> bool {
     name.starts_with(DAMAGED)
 }
 
+/// Says that the checkpoints after `kept` up to `newest` are no part of the job's history any more.
+pub(crate) fn abandoned(newest: u64, kept: u64) -> String {
+    format!("{ABANDONED}{newest:010}-{kept:010}")
+}
+
+/// The checkpoints that a name made by [`abandoned`] takes out of the history.
+pub(crate) fn abandoned_by(name: &str) -> Option<RangeInclusive<u64>> {
+    let (newest, kept) = name.strip_prefix(ABANDONED)?.split_once('-')?;
+    let kept: u64 = kept.parse().ok()?;
+    Some(kept.checked_add(1)?..=newest.parse().ok()?)
+}
+
 /// Number of the checkpoint that a manifest's name promises.
 pub(crate) fn checkpoint_of(name: &str) -> Option<u64> {
     name.strip_prefix(MANIFEST)?.parse().ok()
@@ -48,7 +63,7 @@ pub(crate) fn checkpoint_of(name: &str) -> Option<u64> {
 
 /// Epoch in the name of any file that the engine makes.
 pub(crate) fn epoch_of(name: &str) -> Option<u64> {
-    let (_, rest) = [MANIFEST, DELTA, IMAGE, PIN, DAMAGED]
+    let (_, rest) = [MANIFEST, DELTA, IMAGE, PIN, DAMAGED, ABANDONED]
         .iter()
         .find_map(|prefix| name.strip_prefix(prefix).map(|rest| (prefix, rest)))?;
     rest.split('-').next()?.parse().ok()
@@ -77,7 +92,8 @@ mod tests {
     #[test]
     fn names_carry_their_epoch_and_foreign_files_are_not_ours() {
         assert_eq!(checkpoint_of(&manifest(42)), Some(42));
-        for name in [manifest(7), delta(7), image(7, 3), pin(7), damaged(7)] {
+        let files = [manifest(7), delta(7), image(7, 3), pin(7)];
+        for name in files.into_iter().chain([damaged(7), abandoned(7, 3)]) {
             assert_eq!(epoch_of(&name), Some(7));
             assert!(is_ours(&name) && is_ours(&format!(".tmp-{name}")));
         }
@@ -87,5 +103,7 @@ mod tests {
             (pinned_by(&pin(7)), pinned_by(&manifest(7))),
             (Some(7), None)
         );
+        assert_eq!(abandoned_by(&abandoned(7, 3)), Some(4..=7));
+        assert_eq!(abandoned_by("abandoned-7"), None);
     }
 }

@@ -67,6 +67,17 @@ impl Outlets {
         }
     }
 
+    /// Asks all sinks whether a start without a checkpoint is possible; changes nothing.
+    ///
+    /// # Errors
+    /// The first sink's that refuses.
+    pub(crate) fn check_fresh(&self) -> Result<(), Error> {
+        self.outlets.iter().try_for_each(|outlet| {
+            let allowed = outlet.committer.check_fresh();
+            allowed.map_err(|source| Error::of_sink(&outlet.name, source))
+        })
+    }
+
     /// Brings all sinks to the state of a start without a checkpoint.
     ///
     /// # Errors

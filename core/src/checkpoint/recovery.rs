@@ -12,6 +12,7 @@ use frazil_io::storage::Storage;
 use frazil_state::format::{FormatError, Manifest, SourceEntry, SplitEntry, decode};
 use frazil_state::{Store, StoreConfig};
 
+use super::beginning::{Choice, Known};
 use super::identity::{JobIdentity, check_job, check_manifest, check_tables, match_operators};
 use super::ledger::Ledger;
 use super::names;
@@ -77,12 +78,21 @@ impl Recovered {
                 shard_count: manifest.shards.len(),
                 splits: restored_splits(&manifest),
                 skipped: chosen.skipped,
+                left_behind: Vec::new(),
                 finished: manifest.finished,
             }),
             stores: chosen.stores,
             manifest: Some(manifest),
             restoring: None,
         }
+    }
+
+    /// The same, after a choice that passed over newer checkpoints.
+    fn left_behind(mut self, left_behind: Vec<u64>) -> Self {
+        if let Some(report) = &mut self.report {
+            report.left_behind = left_behind;
+        }
+        self
     }
 
     /// The same, with something left to verify.
@@ -146,34 +156,44 @@ impl Recovered {
     }
 }
 
-/// Recovers a job from its checkpoint directory, or starts it fresh if there is none in it.
+/// What a recovery needs to know about the job.
+#[derive(Clone, Copy)]
+pub(crate) struct JobView<'a> {
+    pub(crate) identity: &'a JobIdentity,
+    pub(crate) plan: &'a FlowPlan,
+    pub(crate) configs: &'a [StoreConfig],
+}
+
+/// Recovers a job from its checkpoint directory, or starts it fresh if there is none in it or that
+/// was chosen.
+///
+/// Restored state is verified (but for what is mapped) before anything durable is changed: by
+/// `abandoned-M-N` where an older checkpoint was chosen, then by the sinks.
 ///
 /// # Errors
-/// Checkpoints of another job or flow, no whole checkpoint, changed input, or a sink that cannot
-/// recover.
+/// Checkpoints of another job or flow, no whole checkpoint or not the one that was chosen, changed
+/// input, or a sink that cannot recover.
 pub(crate) fn recover(
     storage: &Arc<dyn Storage>,
-    identity: &JobIdentity,
-    plan: &FlowPlan,
-    configs: &[StoreConfig],
+    job: JobView<'_>,
     outlets: &mut Outlets,
     mode: RestoreMode,
+    choice: Choice,
 ) -> Result<Recovered, Error> {
     let begun = Instant::now();
     let shared = storage;
     let storage = &**shared;
-    let names = storage.list()?;
+    let JobView {
+        identity,
+        plan,
+        configs,
+    } = job;
+    let mut names = storage.list()?;
     let next_epoch = next_epoch(&names);
-    let mut checkpoints: Vec<u64> = names
-        .iter()
-        .filter_map(|n| names::checkpoint_of(n))
-        .collect();
-    checkpoints.sort_unstable();
-    if checkpoints.is_empty() {
-        outlets.recover_fresh()?;
-        let recovered = Recovered::fresh(configs, identity.keep, next_epoch)?;
-        recovered.ledger.sweep(storage)?;
-        return Ok(recovered);
+    let mut known = Known::new(&names);
+    let left_behind = known.choose(choice)?;
+    if known.checkpoints.is_empty() {
+        return fresh(storage, job, outlets, known, &left_behind, next_epoch);
     }
     // What a mapped restore found damaged, older checkpoints may need too.
     let mode = if names.iter().any(|name| names::is_damage_note(name)) {
@@ -181,37 +201,81 @@ pub(crate) fn recover(
     } else {
         mode
     };
-    let mut chosen = choose(storage, identity, plan, configs, &checkpoints, mode)?;
+    let mut chosen = match choice {
+        Choice::Checkpoint(checkpoint) => exactly(storage, job, checkpoint, mode)?,
+        Choice::Newest | Choice::Fresh => {
+            choose(storage, identity, plan, configs, &known.checkpoints, mode)?
+        }
+    };
     let checkpoint = chosen.manifest.checkpoint;
     check_tables(checkpoint, &mut chosen.stores, &plan.tables, identity)?;
-    if let (Some(skipped), Some(sink)) = (chosen.skipped.first(), outlets.cannot_retract())
-        && !identity.may_repeat_output
-    {
-        return Err(Error::FallBack {
-            checkpoint,
-            sink: sink.to_owned(),
-            reason: skipped.reason.clone(),
-        });
+    if !identity.may_repeat_output {
+        check_fall_back(&chosen, &left_behind, outlets)?;
     }
     // The crash may have come between a manifest's rename and its directory sync: nothing is
     // committed on the word of a name that a power loss could still take.
     storage.sync_directory()?;
+    if !left_behind.is_empty() {
+        names.push(known.abandon(storage, checkpoint)?);
+    }
     outlets.recover(checkpoint, &chosen.manifest.sinks)?;
-    let kept = older_manifests(storage, &checkpoints, &chosen.manifest);
+    let kept = kept_manifests(storage, &names, &known, &chosen.manifest);
     let shard_count = chosen.manifest.shards.len();
     let ledger = if shard_count == configs.len() {
         Ledger::recovered(&kept, &chosen.manifest, identity.keep)
     } else {
         Ledger::without_base(&kept, configs.len(), identity.keep)
     };
-    let ledger = ledger.with_pins(&names);
-    if chosen.skipped.is_empty() {
+    let ledger = ledger.with_notes(&names);
+    if chosen.skipped.is_empty() && !known.keeps_abandoned(checkpoint) {
         ledger.sweep(storage)?;
     }
     let unverified = std::mem::take(&mut chosen.unverified);
     let restoring = RestoringJob::new(Arc::clone(shared), checkpoint, unverified);
     let recovered = Recovered::from_checkpoint(chosen, ledger, next_epoch, begun);
-    Ok(recovered.with_restoring(restoring))
+    Ok(recovered.left_behind(left_behind).with_restoring(restoring))
+}
+
+/// A start without a checkpoint. What is left behind stays until there is a new one.
+fn fresh(
+    storage: &dyn Storage,
+    job: JobView<'_>,
+    outlets: &mut Outlets,
+    mut known: Known,
+    left_behind: &[u64],
+    next_epoch: u64,
+) -> Result<Recovered, Error> {
+    // Before anything is changed: a sink that refuses must not leave a directory whose checkpoints
+    // do not count any more.
+    outlets.check_fresh()?;
+    if !left_behind.is_empty() {
+        known.abandon(storage, 0)?;
+    }
+    outlets.recover_fresh()?;
+    let names = storage.list()?;
+    let pinned = pinned_manifests(storage, &names, &known);
+    let mut recovered = Recovered::fresh(job.configs, job.identity.keep, next_epoch)?;
+    let ledger = Ledger::without_base(&pinned, job.configs.len(), job.identity.keep);
+    recovered.ledger = ledger.with_notes(&names);
+    if !known.keeps_abandoned(0) {
+        recovered.ledger.sweep(storage)?;
+    }
+    Ok(recovered)
+}
+
+/// Going back behind output that was committed needs sinks that can take it back.
+fn check_fall_back(chosen: &Chosen, left_behind: &[u64], outlets: &Outlets) -> Result<(), Error> {
+    let damaged = chosen.skipped.first().map(|skipped| skipped.reason.clone());
+    let left = left_behind.last();
+    let reason = damaged.or_else(|| left.map(|n| format!("it was chosen instead of {n}")));
+    match (reason, outlets.cannot_retract()) {
+        (Some(reason), Some(sink)) => Err(Error::FallBack {
+            checkpoint: chosen.manifest.checkpoint,
+            sink: sink.to_owned(),
+            reason,
+        }),
+        (None, _) | (_, None) => Ok(()),
+    }
 }
 
 fn restored_splits(manifest: &Manifest) -> Vec<RestoredSplit> {
@@ -275,15 +339,31 @@ fn choose(
     })
 }
 
+/// A checkpoint that was named: damage is an error and not a reason to take another.
+fn exactly(
+    storage: &dyn Storage,
+    job: JobView<'_>,
+    checkpoint: u64,
+    mode: RestoreMode,
+) -> Result<Chosen, Error> {
+    let JobView {
+        identity,
+        plan,
+        configs,
+    } = job;
+    let (manifest, restored) = restore(storage, identity, plan, configs, checkpoint, mode)?;
+    Ok(Chosen {
+        manifest,
+        stores: restored.stores,
+        unverified: restored.unverified,
+        skipped: Vec::new(),
+    })
+}
+
 /// An epoch that no file in a directory belongs to, nor any that could be left of later ones.
 pub(super) fn next_epoch(names: &[String]) -> u64 {
     let epochs = names.iter().filter_map(|name| names::epoch_of(name));
     epochs.max().unwrap_or(0) + 1
-}
-
-/// Number of the newest checkpoint among the names in a directory.
-pub(crate) fn newest_checkpoint(names: &[String]) -> Option<u64> {
-    names.iter().filter_map(|n| names::checkpoint_of(n)).max()
 }
 
 /// True where an older checkpoint may still be whole; false where it would fail alike, or where
@@ -315,14 +395,10 @@ pub(crate) fn preflight(
     plan: &FlowPlan,
 ) -> Result<Preflight, Error> {
     let names = storage.list()?;
-    let mut checkpoints: Vec<u64> = match checkpoint {
+    let checkpoints = match checkpoint {
         Some(checkpoint) => vec![checkpoint],
-        None => names
-            .iter()
-            .filter_map(|n| names::checkpoint_of(n))
-            .collect(),
+        None => Known::new(&names).checkpoints,
     };
-    checkpoints.sort_unstable();
     let mut reasons = Vec::new();
     for checkpoint in checkpoints.into_iter().rev() {
         let manifest = match read_manifest(storage, checkpoint) {
@@ -388,16 +464,27 @@ pub(super) fn read_manifest(storage: &dyn Storage, checkpoint: u64) -> Result<Ma
     Ok(manifest)
 }
 
-/// Manifests that are kept: those up to the restored one that still decode.
-fn older_manifests(
+/// Manifests that are kept: those up to the restored one that still decode, and pinned ones that
+/// were abandoned.
+fn kept_manifests(
     storage: &dyn Storage,
-    checkpoints: &[u64],
+    names: &[String],
+    known: &Known,
     restored: &Manifest,
 ) -> Vec<Manifest> {
-    let older = checkpoints.iter().filter(|c| **c < restored.checkpoint);
-    let mut manifests: Vec<Manifest> = older
-        .filter_map(|checkpoint| read_manifest(storage, *checkpoint).ok())
-        .collect();
+    let mut manifests = pinned_manifests(storage, names, known);
+    let counting = known.checkpoints.iter();
+    let older = counting.filter(|checkpoint| **checkpoint < restored.checkpoint);
+    manifests.extend(older.filter_map(|checkpoint| read_manifest(storage, *checkpoint).ok()));
     manifests.push(restored.clone());
     manifests
+}
+
+/// Manifests that were abandoned and that the user keeps.
+fn pinned_manifests(storage: &dyn Storage, names: &[String], known: &Known) -> Vec<Manifest> {
+    let pins = names.iter().filter_map(|name| names::pinned_by(name));
+    let abandoned = pins.filter(|pinned| known.is_abandoned(*pinned));
+    abandoned
+        .filter_map(|checkpoint| read_manifest(storage, checkpoint).ok())
+        .collect()
 }

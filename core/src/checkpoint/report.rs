@@ -82,6 +82,8 @@ pub struct RecoveryReport {
     pub splits: Vec<RestoredSplit>,
     /// Newer checkpoints that were not whole.
     pub skipped: Vec<SkippedCheckpoint>,
+    /// Newer checkpoints that count no more, since this one was chosen to start from.
+    pub left_behind: Vec<u64>,
     /// The job had ended with this checkpoint: nothing is left to do.
     pub finished: bool,
 }

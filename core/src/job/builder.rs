@@ -11,6 +11,7 @@ use super::checkpoints::{Checkpoints, Place};
 use super::cores::Cores;
 use super::handle::JobHandle;
 use super::restart::RestartStrategy;
+use super::start_from::StartFrom;
 use super::tuning::Tuning;
 use crate::checkpoint::Preflight;
 use crate::error::Error;
@@ -31,6 +32,7 @@ pub struct Job {
     pub(super) allow_dropped_state: bool,
     /// `None` leaves it to what can be gone on from.
     pub(super) restart: Option<RestartStrategy>,
+    pub(super) start_from: StartFrom,
     /// A place and, if it is not the newest, the checkpoint in it.
     pub(super) restore_from: Option<(Place, Option<u64>)>,
     pub(super) tuning: Tuning,
@@ -49,6 +51,7 @@ impl Job {
             state_bytes_per_shard: STATE_BYTES_PER_SHARD,
             allow_dropped_state: false,
             restart: None,
+            start_from: StartFrom::Newest,
             restore_from: None,
             tuning: Tuning::default(),
             clock: None,
@@ -133,6 +136,7 @@ pub struct JobBuilder {
     state_bytes_per_shard: u64,
     allow_dropped_state: bool,
     restart: Option<RestartStrategy>,
+    start_from: StartFrom,
     restore_from: Option<(Place, Option<u64>)>,
     tuning: Tuning,
     clock: Option<LogicalClock>,
@@ -180,6 +184,13 @@ impl JobBuilder {
     /// Output that a dropped sink had staged and not committed yet is lost with it.
     pub fn allow_dropped_state(mut self) -> Self {
         self.allow_dropped_state = true;
+        self
+    }
+
+    /// Which of the job's own checkpoints to start from; the newest by default. A start from a
+    /// savepoint of any kind is another matter: [`JobBuilder::restore_from`].
+    pub fn start_from(mut self, from: StartFrom) -> Self {
+        self.start_from = from;
         self
     }
 
@@ -241,6 +252,7 @@ impl JobBuilder {
         let (cpus, may_spin) = self.cores.place()?;
         self.checkpoints.check()?;
         self.check_restart()?;
+        self.check_start()?;
         let groups = self.key_group_count;
         let shards = u32::try_from(cpus.len()).expect("at most 64");
         if !groups.is_power_of_two() || groups > KEY_GROUPS_MAX || groups < shards {
@@ -260,10 +272,29 @@ impl JobBuilder {
             state_bytes_per_shard: self.state_bytes_per_shard,
             allow_dropped_state: self.allow_dropped_state,
             restart: self.restart,
+            start_from: self.start_from,
             restore_from: self.restore_from,
             tuning: self.tuning,
             clock: self.clock,
         })
+    }
+
+    fn check_start(&self) -> Result<(), Error> {
+        let expected = if self.restore_from.is_some() {
+            "no restore_from beside it"
+        } else if !self.checkpoints.has_place() {
+            "a place: Checkpoints::dir or Checkpoints::storage"
+        } else {
+            return Ok(());
+        };
+        match self.start_from {
+            StartFrom::Newest => Ok(()),
+            from @ (StartFrom::Checkpoint(_) | StartFrom::Fresh) => Err(Error::Setting {
+                setting: "JobBuilder::start_from",
+                expected: expected.to_owned(),
+                found: format!("{from:?}"),
+            }),
+        }
     }
 
     /// Without checkpoints a restart would begin with nothing, in silence.

@@ -10,6 +10,7 @@ mod savepoints;
 mod shards;
 mod shared;
 mod start;
+mod start_from;
 mod supervisor;
 mod tuning;
 
@@ -20,4 +21,5 @@ pub use end::{JobEnd, Stopper};
 pub use handle::JobHandle;
 pub use restart::RestartStrategy;
 pub use shared::RestartReport;
+pub use start_from::StartFrom;
 pub use tuning::Tuning;

@@ -18,11 +18,12 @@ use super::handle::JobHandle;
 use super::restart::RestartStrategy;
 use super::shards::{Common, seeds, spawn_shards};
 use super::shared::{RunLinks, Shared};
+use super::start_from::StartFrom;
 use crate::checkpoint::{
-    CheckpointMode, Coordinator, CoordinatorParts, FoldJob, JobIdentity, ManifestTemplate, Notice,
-    Outlets, Preflight, Recovered, RecoveryReport, Savepoint, WriteBudget, Writer, WriterCommand,
-    WriterParts, flow_fingerprint, newest_checkpoint, operator_entries, preflight, recover,
-    recover_from_savepoint,
+    CheckpointMode, Choice, Coordinator, CoordinatorParts, FoldJob, JobIdentity, JobView,
+    ManifestTemplate, Notice, Outlets, Preflight, Recovered, RecoveryReport, Savepoint,
+    WriteBudget, Writer, WriterCommand, WriterParts, flow_fingerprint, newest_checkpoint,
+    operator_entries, preflight, recover, recover_from_savepoint,
 };
 use crate::error::Error;
 use crate::flow::{Flow, FlowPlan};
@@ -233,7 +234,17 @@ fn recovered(
     match storage {
         Some(storage) => {
             let mode = job.checkpoints.restore;
-            recover(storage, &identity, plan, configs, outlets, mode)
+            let choice = match (beginning, job.start_from) {
+                (Beginning::Restart, _) | (_, StartFrom::Newest) => Choice::Newest,
+                (Beginning::Start, StartFrom::Checkpoint(chosen)) => Choice::Checkpoint(chosen),
+                (Beginning::Start, StartFrom::Fresh) => Choice::Fresh,
+            };
+            let view = JobView {
+                identity: &identity,
+                plan,
+                configs,
+            };
+            recover(storage, view, outlets, mode, choice)
         }
         None => {
             outlets.recover_fresh()?;
@@ -255,9 +266,11 @@ fn identity(job: &Job, is_from_savepoint: bool) -> JobIdentity {
 
 pub(super) fn check(job: &Job, build: impl Fn(&Flow)) -> Result<Preflight, Error> {
     let plan = Flow::plan(build, job.cpus.len())?;
-    let (storage, checkpoint) = match &job.restore_from {
-        Some((place, checkpoint)) => (Some(place.open_existing()?), *checkpoint),
-        None => (job.checkpoints.open()?, None),
+    let (storage, checkpoint) = match (&job.restore_from, job.start_from) {
+        (Some((place, checkpoint)), _) => (Some(place.open_existing()?), *checkpoint),
+        (None, StartFrom::Newest) => (job.checkpoints.open()?, None),
+        (None, StartFrom::Checkpoint(chosen)) => (job.checkpoints.open()?, Some(chosen)),
+        (None, StartFrom::Fresh) => (None, None),
     };
     match storage {
         Some(storage) => {

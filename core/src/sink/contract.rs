@@ -110,6 +110,15 @@ pub trait Committer: Send + 'static {
     /// run.
     fn recover(&mut self, restored: Option<Restored<'_>>) -> Result<(), SinkError>;
 
+    /// Whether there could be a start without a checkpoint; asked before anything is changed for
+    /// it.
+    ///
+    /// # Errors
+    /// What `recover` without a checkpoint would refuse, above all output of another run.
+    fn check_fresh(&self) -> Result<(), SinkError> {
+        Ok(())
+    }
+
     /// Whether `recover` can take back output that was committed after the restored checkpoint.
     fn can_retract(&self) -> bool;
 

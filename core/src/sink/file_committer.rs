@@ -24,6 +24,10 @@ impl Committer for FileCommitter {
         Ok(self.files.recover(restored)?)
     }
 
+    fn check_fresh(&self) -> Result<(), SinkError> {
+        Ok(self.files.check_fresh()?)
+    }
+
     /// Later files are moved aside.
     fn can_retract(&self) -> bool {
         true

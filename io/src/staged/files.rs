@@ -78,6 +78,14 @@ impl StagedFiles {
         Ok(())
     }
 
+    /// Whether [`recover`](Self::recover) could start without a checkpoint; changes nothing.
+    ///
+    /// # Errors
+    /// [`StagedError::OtherRun`] if there are final files.
+    pub fn check_fresh(&self) -> Result<(), StagedError> {
+        recover::fresh_start(self.storage.as_ref(), &self.names).map(|_| ())
+    }
+
     /// Adds rows to a generation, all or nothing: after an error the same call can be repeated.
     ///
     /// # Errors
