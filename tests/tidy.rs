@@ -198,7 +198,9 @@ fn unsafe_stands_only_in_the_named_files() {
         if file
             .text
             .lines()
-            .any(|line| names(line, "unsafe") && !line.trim().starts_with("//"))
+            // Nor does a word of the policies that web pages have.
+            .map(|line| line.replace("'unsafe-inline'", ""))
+            .any(|line| names(&line, "unsafe") && !line.trim().starts_with("//"))
         {
             found.push(&file.path);
         }

@@ -1,6 +1,6 @@
 //! What can be switched off to measure what it is worth.
 
-/// Mechanisms of a store, each of which it works without; the defaults are right for everybody else.
+/// Mechanisms of a store, each of which it works without; the defaults are right for all others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Switches {
     /// Find records ahead of their use; off, every record is searched for when it is used.

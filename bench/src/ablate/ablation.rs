@@ -73,8 +73,8 @@ pub(super) const ABLATIONS: [Ablation; 6] = [
         needs_glommio: false,
     },
     Ablation {
-        name: "glommio",
-        with: "shards run on glommio over io_uring",
+        name: "driver",
+        with: "shards run on io_uring",
         without: "on plain pinned threads",
         change: |setup| setup.engine.driver = DriverChoice::Thread,
         needs_glommio: true,

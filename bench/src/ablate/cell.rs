@@ -93,7 +93,7 @@ fn at_full_speed(
     scratch: &Scratch,
 ) -> Result<Option<[PairedCell; 2]>, MeasureError> {
     let with = keyed_job(Setup::default(), work.key_count, scratch)?;
-    if ablation.needs_glommio && with.driver() != "glommio" {
+    if ablation.needs_glommio && with.driver() == "thread" {
         with.stop()?;
         return Ok(None);
     }

@@ -1,8 +1,8 @@
 //! Threads that work beside pinned loops, and stay off their CPUs where others are left.
 //!
 //! A helper that the scheduler puts on a shard's CPU takes it away for some milliseconds at a time,
-//! and every record behind waits. Where the loops leave a CPU free, helpers run on those only; where
-//! they take all, helpers go wherever there is time.
+//! and every record behind waits. Where the loops leave a CPU free, helpers run on those only;
+//! where they take all, helpers go wherever there is time.
 
 use std::thread::{self, JoinHandle};
 
