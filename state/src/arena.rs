@@ -335,9 +335,9 @@ impl Arena {
     fn make_fresh(&mut self, id: PageId, mask: u64) {
         // All lines are about to be overwritten; the mark captures those that are frozen.
         self.mark(id, u64::MAX);
-        let live = self.live;
+        let (live, mask) = (self.live, mask | self.marked_along);
         let meta = &mut self.metas[id.index()];
-        meta.masks[live] = mask | self.marked_along;
+        meta.masks[live] = mask;
         meta.fresh[live] = 1;
         self.dirty_line_count -= line_count(!mask);
     }
