@@ -257,6 +257,19 @@ fn refused_lines(preflight: &Preflight) -> String {
 }
 
 impl Error {
+    /// A setting that is out of its range.
+    pub(crate) fn setting(
+        setting: &'static str,
+        expected: impl Into<String>,
+        found: impl Into<String>,
+    ) -> Self {
+        Self::Setting {
+            setting,
+            expected: expected.into(),
+            found: found.into(),
+        }
+    }
+
     /// A source's failure outside a shard.
     pub(crate) fn of_source(name: &str, source: SourceError) -> Self {
         Self::Flow(FlowError::Source {

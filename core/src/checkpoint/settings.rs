@@ -180,7 +180,7 @@ impl CheckpointSettings {
         ];
         for (setting, is_zero) in zeros {
             if is_zero {
-                return Err(refused(setting, "more than 0".to_owned(), "0".to_owned()));
+                return Err(Error::setting(setting, "more than 0", "0"));
             }
         }
         let Some(max_age) = self.max_age else {
@@ -190,21 +190,14 @@ impl CheckpointSettings {
         let least = interval.max(self.min_pause);
         if max_age <= least {
             let expected = format!("more than interval and min_pause ({least:?})");
-            return Err(refused(
+            let found = format!("{max_age:?}");
+            return Err(Error::setting(
                 "CheckpointSettings::max_age",
                 expected,
-                format!("{max_age:?}"),
+                found,
             ));
         }
         Ok(())
-    }
-}
-
-fn refused(setting: &'static str, expected: String, found: String) -> Error {
-    Error::Setting {
-        setting,
-        expected,
-        found,
     }
 }
 

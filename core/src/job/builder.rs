@@ -7,7 +7,7 @@ use frazil_io::runtime::{CpuId, DriverChoice};
 use frazil_io::storage::Storage;
 use frazil_state::{KEY_GROUPS_MAX, KeyGroups};
 
-use super::checkpoints::{Checkpoints, Place};
+use super::checkpoints::{Checkpoints, PLACE, Place};
 use super::cores::Cores;
 use super::handle::JobHandle;
 use super::restart::RestartStrategy;
@@ -256,11 +256,8 @@ impl JobBuilder {
         let groups = self.key_group_count;
         let shards = u32::try_from(cpus.len()).expect("at most 64");
         if !groups.is_power_of_two() || groups > KEY_GROUPS_MAX || groups < shards {
-            return Err(Error::Setting {
-                setting: "key_groups",
-                expected: format!("a power of two from {shards} (shards) to {KEY_GROUPS_MAX}"),
-                found: groups.to_string(),
-            });
+            let expected = format!("a power of two from {shards} (shards) to {KEY_GROUPS_MAX}");
+            return Err(Error::setting("key_groups", expected, groups.to_string()));
         }
         Ok(Job {
             name: self.name,
@@ -283,17 +280,16 @@ impl JobBuilder {
         let expected = if self.restore_from.is_some() {
             "no restore_from beside it"
         } else if !self.checkpoints.has_place() {
-            "a place: Checkpoints::dir or Checkpoints::storage"
+            PLACE
         } else {
             return Ok(());
         };
         match self.start_from {
             StartFrom::Newest => Ok(()),
-            from @ (StartFrom::Checkpoint(_) | StartFrom::Fresh) => Err(Error::Setting {
-                setting: "JobBuilder::start_from",
-                expected: expected.to_owned(),
-                found: format!("{from:?}"),
-            }),
+            from @ (StartFrom::Checkpoint(_) | StartFrom::Fresh) => {
+                let found = format!("{from:?}");
+                Err(Error::setting("JobBuilder::start_from", expected, found))
+            }
         }
     }
 
@@ -304,11 +300,7 @@ impl JobBuilder {
         };
         strategy.check()?;
         if strategy != RestartStrategy::None && !self.checkpoints.has_place() {
-            return Err(Error::Setting {
-                setting: "JobBuilder::restart",
-                expected: "a place: Checkpoints::dir or Checkpoints::storage".to_owned(),
-                found: "none".to_owned(),
-            });
+            return Err(Error::setting("JobBuilder::restart", PLACE, "none"));
         }
         Ok(())
     }

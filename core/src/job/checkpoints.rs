@@ -13,6 +13,8 @@ use crate::checkpoint::{
 use crate::error::Error;
 
 const KEEP: usize = 3;
+/// What settings expect that make no sense without checkpoints.
+pub(super) const PLACE: &str = "a place: Checkpoints::dir or Checkpoints::storage";
 
 /// Checkpoint settings of a job.
 ///
@@ -180,34 +182,20 @@ impl Checkpoints {
     }
 
     pub(crate) fn check(&self) -> Result<(), Error> {
-        let refuse = |setting, expected: &str, found: String| {
-            Err(Error::Setting {
-                setting,
-                expected: expected.to_owned(),
-                found,
-            })
-        };
         if self.keep == 0 {
-            return refuse("Checkpoints::keep", "at least 1", "0".to_owned());
+            return Err(Error::setting("Checkpoints::keep", "at least 1", "0"));
         }
         if let Some(rate) = self
             .max_write_bytes_per_second
             .filter(|rate| *rate < RATE_MIN)
         {
+            let setting = "Checkpoints::max_write_bytes_per_second";
             let expected = format!("at least {RATE_MIN}");
-            return refuse(
-                "Checkpoints::max_write_bytes_per_second",
-                &expected,
-                rate.to_string(),
-            );
+            return Err(Error::setting(setting, expected, rate.to_string()));
         }
         self.settings.check()?;
         if self.settings.is_automatic() && self.place.is_none() {
-            return refuse(
-                "Checkpoints::when",
-                "a place: Checkpoints::dir or Checkpoints::storage",
-                "none".to_owned(),
-            );
+            return Err(Error::setting("Checkpoints::when", PLACE, "none"));
         }
         Ok(())
     }

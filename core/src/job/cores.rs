@@ -47,11 +47,8 @@ impl Cores {
             Choice::Count(count) => count,
         };
         if count == 0 || count > SHARDS_MAX {
-            return Err(Error::Setting {
-                setting: "cores",
-                expected: format!("1 to {SHARDS_MAX}"),
-                found: count.to_string(),
-            });
+            let expected = format!("1 to {SHARDS_MAX}");
+            return Err(Error::setting("cores", expected, count.to_string()));
         }
         let placed = cpus.iter().copied().cycle().take(count).collect();
         Ok((placed, count <= cpus.len()))

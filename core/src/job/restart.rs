@@ -95,14 +95,6 @@ impl RestartStrategy {
     }
 
     pub(super) fn check(&self) -> Result<(), Error> {
-        let refuse = |setting, expected: &str, found: String| {
-            let expected = expected.to_owned();
-            Err(Error::Setting {
-                setting,
-                expected,
-                found,
-            })
-        };
         let Self::ExponentialDelay {
             initial,
             max,
@@ -115,15 +107,23 @@ impl RestartStrategy {
         };
         if !(multiplier.is_finite() && multiplier >= 1.0) {
             let setting = "RestartStrategy::ExponentialDelay::multiplier";
-            return refuse(setting, "at least 1", multiplier.to_string());
+            return Err(Error::setting(
+                setting,
+                "at least 1",
+                multiplier.to_string(),
+            ));
         }
         if !(0.0..=1.0).contains(&jitter) {
             let setting = "RestartStrategy::ExponentialDelay::jitter";
-            return refuse(setting, "0 to 1", jitter.to_string());
+            return Err(Error::setting(setting, "0 to 1", jitter.to_string()));
         }
         if initial > max {
             let setting = "RestartStrategy::ExponentialDelay::initial";
-            return refuse(setting, "at most max", format!("{initial:?}"));
+            return Err(Error::setting(
+                setting,
+                "at most max",
+                format!("{initial:?}"),
+            ));
         }
         Ok(())
     }
