@@ -33,6 +33,7 @@ mod exchange;
 mod flow;
 pub mod guide;
 mod job;
+mod lock;
 mod shard;
 mod sink;
 mod source;

@@ -11,13 +11,14 @@
 //! budget would grow for ever.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use frazil_io::IoError;
 use frazil_io::storage::Segment;
 
 use crate::error::Error;
+use crate::lock::locked;
 
 /// The part of a second's budget that may be written at once, and the largest piece.
 const BURST: u64 = 50;
@@ -166,11 +167,6 @@ impl WriteBudget {
     fn now(&self) -> Duration {
         self.begun.elapsed()
     }
-}
-
-fn locked(queue: &Mutex<Queue>) -> MutexGuard<'_, Queue> {
-    // Numbers only: whole whatever the holder did.
-    queue.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

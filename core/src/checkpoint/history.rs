@@ -4,8 +4,10 @@
 //! the program itself can be laid side by side.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+
+use crate::lock::locked;
 
 /// Checkpoints that are remembered: half a minute of them at ten a second.
 const CHECKPOINTS_MAX: usize = 300;
@@ -125,7 +127,7 @@ pub(crate) struct CheckpointHistory(Arc<Mutex<VecDeque<CheckpointTrace>>>);
 impl CheckpointHistory {
     /// Notes how a checkpoint stands; replaces what was noted of it before.
     pub(crate) fn note(&self, trace: &CheckpointTrace) {
-        let mut traces = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut traces = locked(&self.0);
         if let Some(known) = traces
             .back_mut()
             .filter(|known| known.checkpoint == trace.checkpoint)
@@ -141,7 +143,7 @@ impl CheckpointHistory {
 
     /// What is remembered, oldest first.
     pub(crate) fn traces(&self) -> Vec<CheckpointTrace> {
-        let traces = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let traces = locked(&self.0);
         traces.iter().cloned().collect()
     }
 }

@@ -1,12 +1,13 @@
 //! What the threads of a job leave for its handle.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use super::history::CheckpointHistory;
 use super::listener::Listening;
 use super::report::CheckpointReport;
 use super::settings::CheckpointSettings;
+use crate::lock::locked;
 use crate::shard::JobProgress;
 use crate::statistics::CheckpointStatistics;
 
@@ -65,7 +66,7 @@ impl Watch {
     }
 
     fn standing(&self) -> MutexGuard<'_, Standing> {
-        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.standing)
     }
 
     /// A run begins whose shards report to `progress`; gives the settings that it begins with.

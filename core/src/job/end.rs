@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use super::handle::JobHandle;
-use super::shared::{RestartReport, Shared, Wish, locked};
+use super::shared::{RestartReport, Shared, Wish};
 use crate::checkpoint::{CheckpointReport, Ended};
 use crate::error::Error;
+use crate::lock::locked;
 use crate::statistics::Statistics;
 
 /// A job that has ended without failing.

@@ -7,7 +7,7 @@ use frazil_io::runtime::{DriverDecision, spawn_helper};
 use frazil_io::storage::Storage;
 
 use super::restart::RestartStrategy;
-use super::shared::{RestartReport, RunLinks, Shared, Wish, locked};
+use super::shared::{RestartReport, RunLinks, Shared, Wish};
 use super::start::{Lasting, Run};
 use super::supervisor::Supervisor;
 use crate::checkpoint::{
@@ -15,6 +15,7 @@ use crate::checkpoint::{
     RecoveryReport,
 };
 use crate::error::Error;
+use crate::lock::locked;
 use crate::statistics::Statistics;
 
 /// A running job. Dropping the handle lets the job run on.

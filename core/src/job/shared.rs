@@ -8,6 +8,7 @@ use frazil_io::runtime::Bell;
 
 use crate::checkpoint::{Notice, RecoveryReport, Watch, WriteBudget, WriterCommand};
 use crate::error::Error;
+use crate::lock::locked;
 use crate::shard::ShardProbe;
 use crate::statistics::{ShardStatistics, Statistics};
 
@@ -257,9 +258,4 @@ fn collect(probe: &ShardProbe, total: &mut Statistics) {
     for statistics in locked(&probe.filled).drain(..) {
         total.add_shard(&statistics);
     }
-}
-
-/// What is behind these locks stays usable whatever a thread did that held one.
-pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

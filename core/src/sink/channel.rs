@@ -9,10 +9,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use super::{Committer, Restored, Sink, SinkError, SinkWriter};
 use crate::flow::{Keyed, Plain, Record};
+use crate::lock::locked;
 
 /// Sends records to the application when the checkpoint that they belong to is durable.
 ///
@@ -79,14 +80,14 @@ impl<T: Send + 'static> ChannelSink<T> {
 
     /// At the start of a job: the writers of an earlier one are gone.
     fn new_committer(&self) -> Box<dyn Committer> {
-        lock(&self.shared).made.clear();
+        locked(&self.shared).made.clear();
         Box::new(ChannelCommitter {
             shared: Arc::clone(&self.shared),
         })
     }
 
     fn new_writer(&self) -> ChannelWriter<T> {
-        let mut shared = lock(&self.shared);
+        let mut shared = locked(&self.shared);
         let (made, receiver) = mpsc::channel();
         let ticket = u32::try_from(shared.made.len()).expect("fewer shards than 2^32");
         shared.made.push(receiver);
@@ -100,11 +101,6 @@ impl<T> Clone for ChannelSink<T> {
             shared: Arc::clone(&self.shared),
         }
     }
-}
-
-fn lock<T>(shared: &Mutex<Shared<T>>) -> MutexGuard<'_, Shared<T>> {
-    // Every change below is whole before anything could panic.
-    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl<R> Sink<R> for ChannelSink<R::Owned>
@@ -192,7 +188,7 @@ impl<T: Send + 'static> Committer for ChannelCommitter<T> {
         if let Some(restored) = restored {
             self.commit(restored.checkpoint)?;
         }
-        lock(&self.shared).staged.clear();
+        locked(&self.shared).staged.clear();
         Ok(())
     }
 
@@ -202,7 +198,7 @@ impl<T: Send + 'static> Committer for ChannelCommitter<T> {
     }
 
     fn stage(&mut self, epoch: u64, rows: &[u8]) -> Result<(), SinkError> {
-        let mut shared = lock(&self.shared);
+        let mut shared = locked(&self.shared);
         let Shared { made, staged, .. } = &mut *shared;
         let (tickets, rest) = rows.as_chunks();
         assert!(rest.is_empty(), "rows of a channel sink were cut");
@@ -222,7 +218,7 @@ impl<T: Send + 'static> Committer for ChannelCommitter<T> {
     }
 
     fn commit(&mut self, epoch: u64) -> Result<(), SinkError> {
-        let mut shared = lock(&self.shared);
+        let mut shared = locked(&self.shared);
         while let Some(staged) = shared.staged.first_entry() {
             if *staged.key() > epoch {
                 break;

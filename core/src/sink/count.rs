@@ -1,11 +1,12 @@
 //! Only the number of records.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use super::no_commit::NothingToCommit;
 use super::{Committer, Sink, SinkError, SinkWriter};
 use crate::flow::Record;
+use crate::lock::locked;
 
 /// Counts records and forgets them; clones share the count.
 ///
@@ -44,9 +45,7 @@ impl Count {
     /// The number of records so far, of all shards.
     #[must_use]
     pub fn get(&self) -> u64 {
-        let counters = self.counters.lock();
-        let counters = counters.unwrap_or_else(PoisonError::into_inner);
-        counters
+        locked(&self.counters)
             .iter()
             .map(|counter| counter.0.load(Ordering::Relaxed))
             .sum()
@@ -66,10 +65,7 @@ impl<R: Record + ?Sized> Sink<R> for Count {
 
     fn writer(&self) -> Result<CountWriter, SinkError> {
         let counter = Arc::<Counter>::default();
-        let counters = self.counters.lock();
-        counters
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(Arc::clone(&counter));
+        locked(&self.counters).push(Arc::clone(&counter));
         Ok(CountWriter { counter })
     }
 }
