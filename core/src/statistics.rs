@@ -126,7 +126,7 @@ pub struct Statistics {
     pub freeze: Histogram<u64>,
     /// Per slice: copying frozen lines out, in ns.
     pub capture_slice: Histogram<u64>,
-    /// Pages that were captured because a record was about to change them.
+    /// How often lines were captured because a record was about to change them.
     pub captured_on_first_write_count: u64,
     /// Values, elements and entries that were freed because they had expired.
     pub expired_record_count: u64,

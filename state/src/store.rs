@@ -54,9 +54,10 @@ impl Default for StoreConfig {
 /// use frazil_state::{CaptureStatus, Store, StoreConfig, ValueTable, hash_key};
 /// let mut store = Store::new(&StoreConfig::default())?;
 /// let table = ValueTable::<u64, u64>::open(&mut store, "squares")?;
-/// table.put(&mut store, hash_key(&3), &3, &9)?;
+/// let three = 3; // One value for hash and key, so that both are of the table's type.
+/// table.put(&mut store, hash_key(&three), &three, &9)?;
 /// store.freeze();
-/// table.put(&mut store, hash_key(&3), &3, &10)?; // Not part of the frozen epoch.
+/// table.put(&mut store, hash_key(&three), &three, &10)?; // Not part of the frozen epoch.
 /// while store.capture(64 << 10) != CaptureStatus::Done {}
 /// let chunk = store.take_chunk().expect("the epoch changed something");
 /// assert!(chunk.page_count() > 0);
@@ -256,7 +257,7 @@ impl Store {
         self.arena.dirty_line_count * LINE_BYTES as u64
     }
 
-    /// Pages that were captured because a record was about to change them.
+    /// How often lines were captured because they were about to be changed.
     #[must_use]
     pub fn captured_on_first_write_count(&self) -> u64 {
         self.arena.captured_on_first_write_count

@@ -42,7 +42,7 @@ pub(crate) fn due_at(
 ) -> Option<Duration> {
     let by_interval = settings
         .interval
-        .map(|interval| last.requested.at + interval);
+        .map(|interval| last.requested.at.saturating_add(interval));
     let records = now.record_count.saturating_sub(last.requested.record_count);
     let by_progress = settings.continuous
         || is_too_old
@@ -136,6 +136,13 @@ mod tests {
         assert_eq!(due, Some(ms(150)), "not before the last is over");
         let due = due_at(&settings, &over_at(ms(120)), &now(0, 0), false);
         assert_eq!(due, Some(ms(130)));
+    }
+
+    #[test]
+    fn an_interval_beyond_all_time_is_never_due() {
+        let settings = CheckpointSettings::manual().every(Duration::MAX);
+        let due = due_at(&settings, &over_at(ms(120)), &now(0, 0), false);
+        assert_eq!(due, Some(Duration::MAX));
     }
 
     #[test]

@@ -322,9 +322,8 @@ impl Writer {
             return;
         };
         let epoch = assembly.epoch;
-        let why_dropped = reason.clone();
         assembly.trace.outcome = CheckpointOutcome::Dropped {
-            reason: why_dropped,
+            reason: reason.clone(),
         };
         self.parts.watch.history.note(&assembly.trace);
         if let Some(storage) = &self.parts.storage {

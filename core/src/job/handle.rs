@@ -112,8 +112,8 @@ impl JobHandle {
     }
 
     /// Changes when checkpoints are made, at once and as a whole; a checkpoint in flight goes on
-    /// under the new timeout. They outlive
-    /// restarts after failures; a later start of the job begins with its builder's.
+    /// under the new timeout. The settings outlive restarts after failures; a later start of the
+    /// job begins with its builder's.
     ///
     /// # Errors
     /// [`Error::Setting`] naming the first that is out of its range or contradicts another: then

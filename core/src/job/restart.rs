@@ -187,10 +187,11 @@ impl RestartPolicy {
                 let grown = initial.as_secs_f64() * multiplier.powi(exponent);
                 let capped = grown.min(max.as_secs_f64());
                 let spread = capped * (1.0 + jitter * (2.0 * random - 1.0));
-                (in_a_row <= restarts).then(|| Duration::from_secs_f64(spread))
+                let pause = Duration::try_from_secs_f64(spread).unwrap_or(max);
+                (in_a_row <= restarts).then_some(pause)
             }
         };
-        self.restarted_at = delay.map(|delay| now + delay);
+        self.restarted_at = delay.and_then(|delay| now.checked_add(delay));
         delay
     }
 
@@ -310,6 +311,19 @@ mod tests {
             None,
         ];
         assert_eq!(delays, expected);
+    }
+
+    #[test]
+    fn pauses_beyond_all_time_are_no_fault() {
+        let strategy = RestartStrategy::ExponentialDelay {
+            initial: Duration::MAX,
+            max: Duration::MAX,
+            multiplier: 2.0,
+            jitter: 1.0,
+            reset_after: Duration::MAX,
+            restarts: 2,
+        };
+        assert_eq!(delays(strategy, &[0, 1], 1.0), [Some(Duration::MAX); 2]);
     }
 
     #[test]

@@ -25,8 +25,6 @@ pub(super) struct Supervisor {
     lasting: Lasting,
     policy: RestartPolicy,
     run: Run,
-    /// The run began when somebody wanted the job to end already.
-    is_last_run: bool,
 }
 
 impl Supervisor {
@@ -36,7 +34,6 @@ impl Supervisor {
             lasting,
             policy: RestartPolicy::new(strategy),
             run,
-            is_last_run: false,
         }
     }
 
@@ -49,9 +46,10 @@ impl Supervisor {
             lasting,
             mut policy,
             mut run,
-            mut is_last_run,
         } = self;
         let _over = Over(Arc::clone(&lasting.shared));
+        // The run began when somebody wanted the job to end already.
+        let mut is_last_run = false;
         loop {
             drop(run.links);
             let failure = match run.coordinator.run() {
