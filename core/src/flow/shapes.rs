@@ -5,17 +5,14 @@ use std::rc::Rc;
 
 use frazil_state::Key;
 
-use super::chain::{Chain, Operator};
+use super::chain::Chain;
 use super::keyed_stream::KeyedStream;
 use super::local_edge::LocalEdge;
 use super::local_head::{LocalHead, LocalInput, LocalTail};
 use super::open_end::OpenEnd;
-use super::operators::{
-    Distribution, ExchangeHead, ExchangeTail, InTurn, KeyOf, RedistributeTail, ToAll,
-};
+use super::operators::{ByKey, Distribution, ExchangeHead, ExchangeTail, InTurn, KeyOf, ToAll};
 use super::record::Record;
 use super::stream::Stream;
-use crate::exchange::Sender;
 
 /// The stream that [`Stream::broadcast`] gives: a [`Stream`] with all its methods.
 pub type BroadcastStream<'f, R> = Stream<'f, R, ExchangeHead<R, ToAll>>;
@@ -125,13 +122,12 @@ impl<'f, R: Record + ?Sized, C: Chain<Out = R>> Stream<'f, R, C> {
         self.exchange_to("broadcast", |_shard| ToAll)
     }
 
-    fn exchange_to<D: Distribution>(
+    fn exchange_to<D: Distribution<R>>(
         self,
         verb: &'static str,
         distribution: impl Fn(usize) -> D + 'static,
     ) -> Stream<'f, R, ExchangeHead<R, D>> {
-        let tail = move |sender, shard| RedistributeTail::new(sender, distribution(shard));
-        let (exchanges, end) = self.end_in_exchanges(verb, tail);
+        let (exchanges, end) = self.end_in_exchanges(verb, distribution);
         Stream::new(ExchangeHead::new(exchanges), end)
     }
 
@@ -142,37 +138,38 @@ impl<'f, R: Record + ?Sized, C: Chain<Out = R>> Stream<'f, R, C> {
     {
         let key = Rc::new(key);
         let tail_key = Rc::clone(&key);
-        let tail = move |sender, _shard| ExchangeTail::<R, K, X>::new(sender, Rc::clone(&tail_key));
-        let (exchanges, end) = self.end_in_exchanges(verb, tail);
+        let by_key = move |_shard| ByKey::<K, X>::new(Rc::clone(&tail_key));
+        let (exchanges, end) = self.end_in_exchanges(verb, by_key);
         KeyedStream::new(exchanges, key, end)
     }
 
     /// Completes the stages in front with an exchange each, of which the stream behind takes all.
-    fn end_in_exchanges<T: Operator<R>>(
+    fn end_in_exchanges<D: Distribution<R>>(
         self,
         verb: &'static str,
-        tail: impl Fn(Sender<R>, usize) -> T + 'static,
+        distribution: impl Fn(usize) -> D + 'static,
     ) -> (Vec<usize>, OpenEnd<'f>) {
         let Self { chain, end, .. } = self;
         let mut end = end.extend(verb);
-        let tail = Rc::new(tail);
+        let distribution = Rc::new(distribution);
         let inputs = match chain.into_inputs() {
             Ok(inputs) => inputs,
-            Err(chain) => return (vec![end_in_exchange(&mut end, chain, tail)], end),
+            Err(chain) => return (vec![end_in_exchange(&mut end, chain, distribution)], end),
         };
         let (open_tails, branches) = LocalHead::new(inputs).into_open_tails();
         let mut exchanges = Vec::new();
         for open_tail in open_tails {
             let exchange = end.flow().add_exchange::<R>();
             exchanges.push(exchange);
-            let tail = Rc::clone(&tail);
+            let distribution = Rc::clone(&distribution);
             open_tail.replace(Box::new(move |context| {
                 let sender = context.take_sender::<R>(exchange)?;
-                Ok(Box::new(tail(sender, context.shard)))
+                let distribution = distribution(context.shard);
+                Ok(Box::new(ExchangeTail::new(sender, distribution)))
             }));
         }
         match branches {
-            Some(chain) => exchanges.push(end_in_exchange(&mut end, chain, tail)),
+            Some(chain) => exchanges.push(end_in_exchange(&mut end, chain, distribution)),
             None => end.skip_stage(),
         }
         (exchanges, end)
@@ -194,15 +191,16 @@ impl<'f, R: Record + ?Sized, C: Chain<Out = R>> Stream<'f, R, C> {
 }
 
 /// Completes a stage with an exchange and gives its number.
-fn end_in_exchange<R: Record + ?Sized, C: Chain<Out = R>, T: Operator<R>>(
+fn end_in_exchange<R: Record + ?Sized, C: Chain<Out = R>, D: Distribution<R>>(
     end: &mut OpenEnd<'_>,
     chain: C,
-    tail: Rc<impl Fn(Sender<R>, usize) -> T + 'static>,
+    distribution: Rc<impl Fn(usize) -> D + 'static>,
 ) -> usize {
     let exchange = end.flow().add_exchange::<R>();
     end.complete_stage(move |context| {
         let sender = context.take_sender::<R>(exchange)?;
-        chain.build(tail(sender, context.shard), context)
+        let tail = ExchangeTail::new(sender, distribution(context.shard));
+        chain.build(tail, context)
     });
     exchange
 }

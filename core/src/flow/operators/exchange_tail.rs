@@ -1,4 +1,4 @@
-//! The tail that sends records to the shards that own their keys.
+//! The tail that sends records over an exchange, by their keys or otherwise.
 
 use std::marker::PhantomData;
 use std::rc::Rc;
@@ -11,32 +11,59 @@ use crate::flow::chain::Operator;
 use crate::flow::record::Record;
 use crate::shard::Context;
 
-pub(in crate::flow) struct ExchangeTail<R: Record + ?Sized, K: ?Sized, X> {
-    sender: Sender<R>,
+/// Which shards get a record.
+pub(crate) trait Distribution<R: Record + ?Sized>: 'static {
+    fn send(&mut self, sender: &mut Sender<R>, record: R::Ref<'_>, stamp_ns: u64);
+}
+
+/// The shard that owns its key.
+pub(in crate::flow) struct ByKey<K: ?Sized, X> {
     key: Rc<X>,
     hashed: PhantomData<fn(&K)>,
 }
 
-impl<R: Record + ?Sized, K: ?Sized, X> ExchangeTail<R, K, X> {
-    pub(in crate::flow) fn new(sender: Sender<R>, key: Rc<X>) -> Self {
+impl<K: ?Sized, X> ByKey<K, X> {
+    pub(in crate::flow) fn new(key: Rc<X>) -> Self {
         Self {
-            sender,
             key,
             hashed: PhantomData,
         }
     }
 }
 
-impl<R, K, X> Operator<R> for ExchangeTail<R, K, X>
+impl<R, K, X> Distribution<R> for ByKey<K, X>
 where
     R: Record + ?Sized,
     K: Key + ?Sized,
     X: KeyOf<R, K>,
 {
     #[inline]
-    fn record(&mut self, record: R::Ref<'_>, cx: &mut Context<'_>) {
+    fn send(&mut self, sender: &mut Sender<R>, record: R::Ref<'_>, stamp_ns: u64) {
         let hash = self.key.with_key(record, hash_key);
-        self.sender.push(hash, record, cx.stamp_ns);
+        sender.push(hash, record, stamp_ns);
+    }
+}
+
+/// The tail in front of an exchange.
+pub(in crate::flow) struct ExchangeTail<R: Record + ?Sized, D> {
+    sender: Sender<R>,
+    distribution: D,
+}
+
+impl<R: Record + ?Sized, D> ExchangeTail<R, D> {
+    pub(in crate::flow) fn new(sender: Sender<R>, distribution: D) -> Self {
+        Self {
+            sender,
+            distribution,
+        }
+    }
+}
+
+impl<R: Record + ?Sized, D: Distribution<R>> Operator<R> for ExchangeTail<R, D> {
+    #[inline]
+    fn record(&mut self, record: R::Ref<'_>, cx: &mut Context<'_>) {
+        self.distribution
+            .send(&mut self.sender, record, cx.stamp_ns);
     }
 
     #[inline]

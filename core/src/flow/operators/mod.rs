@@ -17,7 +17,7 @@ mod second_input;
 
 pub(super) use aggregate::AggregateHead;
 pub(super) use emission::{AtEnd, EachUpdate, Never, When};
-pub(super) use exchange_tail::ExchangeTail;
+pub(super) use exchange_tail::{ByKey, Distribution, ExchangeTail};
 pub(super) use filter::Filter;
 pub(super) use flat_map::FlatMap;
 pub(super) use inspect::Inspect;
@@ -26,5 +26,5 @@ pub(super) use keyed_input::KeyedInput;
 pub(super) use list_process::ListProcessed;
 pub(super) use map::Map;
 pub(super) use process::ProcessHead;
-pub(super) use redistribute::{Distribution, ExchangeHead, InTurn, RedistributeTail, ToAll};
+pub(super) use redistribute::{ExchangeHead, InTurn, ToAll};
 pub(super) use second_input::{Connected, SecondInput, Unconnected};

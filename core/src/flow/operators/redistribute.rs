@@ -4,6 +4,7 @@ use std::marker::PhantomData;
 
 use frazil_state::KeyHash;
 
+use super::exchange_tail::Distribution;
 use crate::exchange::Sender;
 use crate::flow::build_context::BuildContext;
 use crate::flow::chain::{Chain, Operator};
@@ -11,7 +12,6 @@ use crate::flow::error::FlowError;
 use crate::flow::plain_stage::PlainStage;
 use crate::flow::record::Record;
 use crate::flow::stage::Stage;
-use crate::shard::Context;
 
 /// What batches hold for records that have no key.
 const NO_KEY: KeyHash = KeyHash(0);
@@ -49,16 +49,6 @@ impl<R: Record + ?Sized, D: 'static> Chain for ExchangeHead<R, D> {
     }
 }
 
-/// Which shards get a record.
-pub(crate) trait Distribution: 'static {
-    fn send<R: Record + ?Sized>(
-        &mut self,
-        sender: &mut Sender<R>,
-        record: R::Ref<'_>,
-        stamp_ns: u64,
-    );
-}
-
 /// One after the other.
 pub struct InTurn {
     next: usize,
@@ -71,14 +61,9 @@ impl InTurn {
     }
 }
 
-impl Distribution for InTurn {
+impl<R: Record + ?Sized> Distribution<R> for InTurn {
     #[inline]
-    fn send<R: Record + ?Sized>(
-        &mut self,
-        sender: &mut Sender<R>,
-        record: R::Ref<'_>,
-        stamp_ns: u64,
-    ) {
+    fn send(&mut self, sender: &mut Sender<R>, record: R::Ref<'_>, stamp_ns: u64) {
         sender.push_to(self.next, NO_KEY, record, stamp_ns);
         self.next += 1;
         if self.next == sender.target_count() {
@@ -90,56 +75,11 @@ impl Distribution for InTurn {
 /// All of them.
 pub struct ToAll;
 
-impl Distribution for ToAll {
+impl<R: Record + ?Sized> Distribution<R> for ToAll {
     #[inline]
-    fn send<R: Record + ?Sized>(
-        &mut self,
-        sender: &mut Sender<R>,
-        record: R::Ref<'_>,
-        stamp_ns: u64,
-    ) {
+    fn send(&mut self, sender: &mut Sender<R>, record: R::Ref<'_>, stamp_ns: u64) {
         for shard in 0..sender.target_count() {
             sender.push_to(shard, NO_KEY, record, stamp_ns);
         }
-    }
-}
-
-/// The tail in front of such an exchange.
-pub(in crate::flow) struct RedistributeTail<R: Record + ?Sized, D> {
-    sender: Sender<R>,
-    distribution: D,
-}
-
-impl<R: Record + ?Sized, D> RedistributeTail<R, D> {
-    pub(in crate::flow) fn new(sender: Sender<R>, distribution: D) -> Self {
-        Self {
-            sender,
-            distribution,
-        }
-    }
-}
-
-impl<R: Record + ?Sized, D: Distribution> Operator<R> for RedistributeTail<R, D> {
-    #[inline]
-    fn record(&mut self, record: R::Ref<'_>, cx: &mut Context<'_>) {
-        self.distribution
-            .send(&mut self.sender, record, cx.stamp_ns);
-    }
-
-    #[inline]
-    fn has_room(&self, _cx: &Context<'_>) -> bool {
-        self.sender.has_room()
-    }
-
-    fn publish(&mut self, _cx: &mut Context<'_>) -> bool {
-        self.sender.publish()
-    }
-
-    fn barrier(&mut self, epoch: u64, _cx: &mut Context<'_>) {
-        self.sender.barrier(epoch);
-    }
-
-    fn end(&mut self, _cx: &mut Context<'_>) {
-        self.sender.end();
     }
 }
