@@ -5,12 +5,11 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use frazil::storage::Storage;
-use frazil::{
-    Checkpoints, Cores, CsvFiles, DriverChoice, Error, Flow, Job, JobHandle, Out, TextFiles, Tuning,
-};
+use frazil::{CsvFiles, Error, Flow, JobHandle, Out, TextFiles, Tuning};
+
+use crate::small_job::small_job;
 
 /// Settings of one run.
 #[derive(Clone)]
@@ -31,14 +30,7 @@ impl JoinedWords {
     /// # Errors
     /// The job's.
     pub fn start(&self, storage: Arc<dyn Storage>) -> Result<JobHandle, Error> {
-        let checkpoints = Checkpoints::every(Duration::from_millis(2));
-        let job = Job::builder("joined-words")
-            .cores(Cores::count(self.shards))
-            .checkpoints(checkpoints.storage(Arc::clone(&storage)))
-            .driver(DriverChoice::Thread)
-            .state_bytes_per_shard(256 << 20)
-            .tuning(self.tuning)
-            .build()?;
+        let job = small_job("joined-words", self.shards, &storage, self.tuning).build()?;
         let run = self.clone();
         job.start(move |flow| run.declare(flow, &storage))
     }

@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use frazil::storage::Storage;
 use frazil::{
-    AggregatingState, Checkpoints, Cores, CsvFiles, DriverChoice, Error, Flow, Job, JobHandle,
-    ListState, MapState, Out, Process, ProcessContext, ProcessResult, ReducingState, States,
-    TextFiles, Tuning, ValueState,
+    AggregatingState, CsvFiles, Error, Flow, JobHandle, ListState, MapState, Out, Process,
+    ProcessContext, ProcessResult, ReducingState, States, TextFiles, Tuning, ValueState,
 };
+
+use crate::small_job::small_job;
 
 /// Records after which a word's run count starts anew.
 const RUN_RECORDS: u64 = 7;
@@ -34,15 +34,7 @@ impl KeyedStates {
     /// # Errors
     /// The job's.
     pub fn start(&self, storage: Arc<dyn Storage>) -> Result<JobHandle, Error> {
-        let checkpoints = Checkpoints::every(Duration::from_millis(2));
-        let job = Job::builder("keyed-states")
-            .restart(frazil::RestartStrategy::None)
-            .cores(Cores::count(self.shards))
-            .checkpoints(checkpoints.storage(Arc::clone(&storage)))
-            .driver(DriverChoice::Thread)
-            .state_bytes_per_shard(256 << 20)
-            .tuning(self.tuning)
-            .build()?;
+        let job = small_job("keyed-states", self.shards, &storage, self.tuning).build()?;
         let run = self.clone();
         job.start(move |flow| run.declare(flow, &storage))
     }

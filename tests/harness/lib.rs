@@ -8,6 +8,7 @@ mod joined_words;
 mod keyed_states;
 mod manifests;
 mod mortal_storage;
+mod small_job;
 mod steps;
 mod timed_words;
 mod two_exchanges;

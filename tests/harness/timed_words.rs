@@ -3,13 +3,11 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use frazil::storage::Storage;
-use frazil::{
-    Checkpoints, Cores, CsvFiles, DriverChoice, Error, Flow, Job, JobHandle, LogicalClock,
-    TextFiles, Tuning,
-};
+use frazil::{CsvFiles, Error, Flow, JobHandle, LogicalClock, TextFiles, Tuning};
+
+use crate::small_job::small_job;
 
 /// Time between two timers of one word.
 const STEP_MS: u64 = 3;
@@ -35,14 +33,7 @@ impl TimedWords {
     /// # Errors
     /// The job's.
     pub fn start(&self, storage: Arc<dyn Storage>) -> Result<JobHandle, Error> {
-        let checkpoints = Checkpoints::every(Duration::from_millis(2));
-        let job = Job::builder("timed-words")
-            .restart(frazil::RestartStrategy::None)
-            .cores(Cores::count(self.shards))
-            .checkpoints(checkpoints.storage(Arc::clone(&storage)))
-            .driver(DriverChoice::Thread)
-            .state_bytes_per_shard(256 << 20)
-            .tuning(self.tuning)
+        let job = small_job("timed-words", self.shards, &storage, self.tuning)
             .clock(self.clock.clone())
             .build()?;
         let run = self.clone();
