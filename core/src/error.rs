@@ -188,6 +188,23 @@ pub enum Error {
         /// The panic's message.
         message: String,
     },
+    /// A shard stood still for longer than the `Watchdog` allows, and the settings say that the job
+    /// then ends. Its thread was left behind.
+    #[error(
+        "shard {shard} has stood still in {operator} for {still:?}, {}; its thread is left behind: \
+         end the process and start the job again, which goes on from its newest checkpoint",
+        if *is_waiting { "waiting in a system call" } else { "using its CPU" }
+    )]
+    ShardStuck {
+        /// The shard.
+        shard: usize,
+        /// The operators of the stage in which it stands.
+        operator: String,
+        /// Since it was last seen to go on.
+        still: Duration,
+        /// It waits in a system call; otherwise it uses its CPU.
+        is_waiting: bool,
+    },
     /// A helper thread panicked: an error in Frazil.
     #[error("the {thread} thread panicked: {message}")]
     HelperPanicked {

@@ -65,6 +65,7 @@ pub use job::{
 };
 #[doc(hidden)]
 pub use shard::LogicalClock;
+pub use shard::{StuckAction, StuckShard, Watchdog};
 pub use sink::{
     ChannelSink, ChannelWriter, Committer, Count, CountWriter, CsvFiles, CsvWriter, ForEach,
     ForEachWriter, Restored, Sink, SinkError, SinkWriter,

@@ -10,16 +10,18 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use frazil_io::runtime::{Bell, Heartbeat, PinnedThread};
+use frazil_io::runtime::{Bell, Heartbeat};
 
 use super::due::Now;
-use super::history::PhaseTime;
+use super::history::{CheckpointTrace, PhaseTime};
 use super::listener::{CheckpointEvent, Listening};
 use super::phase::{Action, Answer, AskerId, Drop as Dropped, End, Event, Protocol};
 use super::report::CheckpointReport;
+use super::shard_watch::{ShardWatch, ShardsEnd};
 use super::watch::Watch;
 use super::writer::WriterCommand;
 use crate::error::Error;
+use crate::lock::locked;
 use crate::shard::{JobControl, JobProgress, ShardEnd};
 
 /// Shortest sleep of the thread: a time that is just not due.
@@ -92,7 +94,7 @@ pub(crate) struct CoordinatorParts {
     pub(crate) next_epoch: u64,
     pub(crate) control: Arc<JobControl>,
     pub(crate) bells: Vec<Bell>,
-    pub(crate) shards: Vec<PinnedThread>,
+    pub(crate) shards: ShardWatch,
     pub(crate) heartbeat: Option<Heartbeat>,
     pub(crate) writer: JoinHandle<()>,
     pub(crate) folder: JoinHandle<()>,
@@ -103,8 +105,6 @@ pub(crate) struct CoordinatorParts {
     pub(crate) notices: Receiver<Notice>,
     pub(crate) watch: Watch,
     pub(crate) progress: JobProgress,
-    /// Names the operators of a stage, for the message of a panic.
-    pub(crate) operator_of: Box<dyn Fn(usize) -> String + Send>,
 }
 
 /// How the job ended, as far as the coordinator saw it.
@@ -141,7 +141,7 @@ impl Coordinator {
         let settings = parts.watch.begin(parts.progress.clone());
         let restoring = parts.restorer.is_some();
         Self {
-            protocol: Protocol::new(parts.shards.len(), parts.next_epoch, restoring, settings),
+            protocol: Protocol::new(parts.shards.count(), parts.next_epoch, restoring, settings),
             began: Instant::now(),
             last_since: None,
             finished_shards: 0,
@@ -166,7 +166,7 @@ impl Coordinator {
 
     fn coordinate(&mut self) -> Ending {
         loop {
-            let ending = self.event(Event::Tick);
+            let ending = self.event(Event::Tick).or_else(|| self.look_at_shards());
             if let Some(ending) = ending.or_else(|| self.await_notice()) {
                 return ending;
             }
@@ -181,13 +181,19 @@ impl Coordinator {
         }
     }
 
+    fn look_at_shards(&mut self) -> Option<Ending> {
+        let stuck = self.parts.shards.look(&mut self.listening)?;
+        self.lose(Ending::Failed(stuck.error()))
+    }
+
     /// How long until time itself is an event.
     fn sleep(&self) -> Duration {
         let now = self.now();
         let wake_at = self.protocol.wake_at(&now);
-        wake_at.map_or(SLEEP_MAX, |at| {
-            at.saturating_sub(now.at).clamp(SLEEP_MIN, SLEEP_MAX)
-        })
+        let by_protocol = wake_at.map(|at| at.saturating_sub(now.at));
+        let waits = [by_protocol, self.parts.shards.look_after()];
+        let wait = waits.into_iter().flatten().min();
+        wait.map_or(SLEEP_MAX, |wait| wait.clamp(SLEEP_MIN, SLEEP_MAX))
     }
 
     fn now(&self) -> Now {
@@ -208,50 +214,28 @@ impl Coordinator {
             },
             Notice::ShardFinished => {
                 self.finished_shards += 1;
-                (self.finished_shards == self.parts.shards.len())
+                (self.finished_shards == self.parts.shards.count())
                     .then(|| self.event(Event::InputEnded))?
             }
             Notice::Settled { epoch, shard } => self.event(Event::Settled { epoch, shard }),
-            Notice::Frozen {
-                epoch,
-                shard,
-                align,
-            } => {
-                self.listening.tell(&CheckpointEvent::Frozen {
-                    checkpoint: epoch,
-                    shard,
-                    align,
-                });
+            Notice::Frozen { .. } | Notice::Published { .. } => {
+                self.announce(&notice);
                 None
             }
-            Notice::Published { epoch: checkpoint } => {
-                let durable = CheckpointEvent::Durable { checkpoint };
-                self.listening.tell(&durable);
-                None
-            }
-            Notice::Durable(report) => {
-                tracing::debug!(
-                    checkpoint = report.checkpoint,
-                    bytes = report.bytes,
-                    "durable"
-                );
-                self.listening
-                    .tell(&CheckpointEvent::Committed(report.clone()));
+            Notice::Durable(ref report) => {
                 let epoch = report.checkpoint;
+                self.durable = Some(report.clone());
                 // Before the answers: who got one finds it as the newest.
-                if let Ok(mut newest) = self.parts.watch.newest.lock() {
-                    *newest = Some(report.clone());
-                }
-                self.durable = Some(report);
+                self.announce(&notice);
                 self.event(Event::Durable { epoch })
             }
-            Notice::Dropped { epoch, why, reason } => {
-                tracing::warn!(checkpoint = epoch, reason, "checkpoint dropped");
-                self.listening.tell(&CheckpointEvent::Dropped {
-                    checkpoint: epoch,
-                    reason: reason.clone(),
-                });
-                self.dropped_reason = reason;
+            Notice::Dropped {
+                epoch,
+                why,
+                ref reason,
+            } => {
+                self.dropped_reason.clone_from(reason);
+                self.announce(&notice);
                 self.event(Event::Dropped { epoch, why })
             }
             Notice::Fatal(error) => self.lose(Ending::Failed(*error)),
@@ -271,6 +255,10 @@ impl Coordinator {
             Notice::Verified { whole: false } => self.lose(Ending::Damaged),
             Notice::Verified { whole: true } => self.event(Event::Verified),
         }
+    }
+
+    fn announce(&mut self, notice: &Notice) {
+        announce(notice, &self.parts.watch, &mut self.listening);
     }
 
     fn lose(&mut self, ending: Ending) -> Option<Ending> {
@@ -329,6 +317,8 @@ impl Coordinator {
         if last {
             self.last_since.get_or_insert(requested);
         }
+        let trace = CheckpointTrace::new(epoch, last, requested, self.parts.shards.count());
+        self.parts.watch.history.note(&trace);
         self.listening.tell(&CheckpointEvent::Requested {
             checkpoint: epoch,
             last,
@@ -387,7 +377,7 @@ impl Coordinator {
 
     /// How the job has ended, if it has committed everything.
     fn ended(&self) -> Ended {
-        let is_finished = self.finished_shards == self.parts.shards.len();
+        let is_finished = self.finished_shards == self.parts.shards.count();
         match self.protocol.is_draining() {
             _ if !is_finished => Ended::Stopped,
             true => Ended::Drained,
@@ -395,52 +385,147 @@ impl Coordinator {
         }
     }
 
+    /// Ends all threads, and with them a checkpoint in flight.
     fn shut_down(self, ending: Ending) -> Result<Ended, Error> {
         let ended = self.ended();
         self.parts.control.exit();
         self.wake_shards();
-        let operator_of = self.parts.operator_of;
-        let mut panics = Vec::new();
-        for (shard, thread) in self.parts.shards.into_iter().enumerate() {
-            if let Err(message) = thread.join() {
-                panics.push((shard, message.to_string()));
-            }
-        }
-        drop(self.parts.heartbeat);
-        let _ = self.parts.commands.send(WriterCommand::Exit);
-        drop(self.parts.commands);
-        let writer = joined("checkpoint writer", self.parts.writer);
-        let folder = joined("folder", self.parts.folder);
-        // Damage explains whatever shards did on the damaged pages.
-        if let Some(restorer) = self.parts.restorer {
-            let verified = restorer.join();
-            verified.map_err(|payload| Error::panicked("restorer", &*payload))??;
-        }
-        if let Some((shard, message)) = panics.into_iter().next() {
-            return Err(Error::ShardPanicked {
-                shard,
-                operator: operator_of(shard),
-                message,
-            });
-        }
-        let populator = joined("memory", self.parts.populator);
-        writer.and(folder).and(populator)?;
-        match ending {
+        let Self {
+            parts,
+            protocol,
+            last_since,
+            mut listening,
+            dropped_reason,
+            ..
+        } = self;
+        let panicked = |shard| parts.shards.operator_of(shard);
+        let outcome = match ending {
             Ending::Committed => Ok(ended),
             Ending::Canceled => Ok(Ended::Canceled),
             Ending::Failed(error) => Err(error),
             Ending::Panicked(shard) => Err(Error::ShardPanicked {
                 shard,
-                operator: operator_of(shard),
+                operator: panicked(shard),
                 message: "no message".to_owned(),
             }),
-            Ending::Damaged => unreachable!("the restorer's error was returned"),
+            // The restorer says what it found.
+            Ending::Damaged => Err(Error::Ended),
             Ending::Uncommitted => Err(Error::NoFinalCheckpoint {
-                attempts: self.protocol.last_attempts(),
-                waited: self.last_since.map_or(Duration::ZERO, |s| s.elapsed()),
-                reason: self.dropped_reason,
+                attempts: protocol.last_attempts(),
+                waited: last_since.map_or(Duration::ZERO, |s| s.elapsed()),
+                reason: dropped_reason,
             }),
+        };
+        let shards = parts.shards.end(&mut listening);
+        drop(parts.heartbeat);
+        let _ = parts.commands.send(WriterCommand::Exit);
+        drop(parts.commands);
+        let helpers = HelpersEnd {
+            writer: joined("checkpoint writer", parts.writer),
+            folder: joined("folder", parts.folder),
+            // It ends with the last shard.
+            populator: match shards.left {
+                Some(_) => Ok(()),
+                None => joined("memory", parts.populator),
+            },
+            restorer: match parts.restorer {
+                Some(restorer) => restorer
+                    .join()
+                    .unwrap_or_else(|payload| Err(Error::panicked("restorer", &*payload))),
+                None => Ok(()),
+            },
+        };
+        let outcome = outcome_of(shards, helpers, outcome);
+        // What the writer decided before it ended.
+        for notice in parts.notices.try_iter() {
+            announce(&notice, &parts.watch, &mut listening);
         }
+        abort_in_flight(&outcome, &parts.watch, &mut listening);
+        outcome
+    }
+}
+
+/// How the threads beside the shards ended.
+struct HelpersEnd {
+    writer: Result<(), Error>,
+    folder: Result<(), Error>,
+    populator: Result<(), Error>,
+    restorer: Result<(), Error>,
+}
+
+/// How the run ended: what explains the rest comes first.
+fn outcome_of(
+    shards: ShardsEnd,
+    helpers: HelpersEnd,
+    outcome: Result<Ended, Error>,
+) -> Result<Ended, Error> {
+    // Damage explains whatever shards did on the damaged pages.
+    helpers.restorer?;
+    if let Some(stuck) = shards.left {
+        return Err(stuck.error());
+    }
+    if let Some((shard, operator, message)) = shards.panics.into_iter().next() {
+        return Err(Error::ShardPanicked {
+            shard,
+            operator,
+            message,
+        });
+    }
+    helpers.writer.and(helpers.folder).and(helpers.populator)?;
+    outcome
+}
+
+/// A run that is over has no checkpoint in flight.
+fn abort_in_flight(outcome: &Result<Ended, Error>, watch: &Watch, listening: &mut Listening) {
+    let reason = match outcome {
+        Ok(Ended::Canceled) => "the job was canceled".to_owned(),
+        Ok(_) => "the job has ended".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    if let Some(checkpoint) = watch.history.abort_in_flight(&reason) {
+        tracing::warn!(checkpoint, reason, "checkpoint aborted");
+        listening.tell(&CheckpointEvent::Aborted { checkpoint, reason });
+    }
+}
+
+/// Tells of what has become of a checkpoint.
+fn announce(notice: &Notice, watch: &Watch, listening: &mut Listening) {
+    match notice {
+        Notice::Frozen {
+            epoch,
+            shard,
+            align,
+        } => listening.tell(&CheckpointEvent::Frozen {
+            checkpoint: *epoch,
+            shard: *shard,
+            align: *align,
+        }),
+        Notice::Published { epoch } => {
+            listening.tell(&CheckpointEvent::Durable { checkpoint: *epoch });
+        }
+        Notice::Durable(report) => {
+            let (checkpoint, bytes) = (report.checkpoint, report.bytes);
+            tracing::debug!(checkpoint, bytes, "durable");
+            *locked(&watch.newest) = Some(report.clone());
+            listening.tell(&CheckpointEvent::Committed(report.clone()));
+        }
+        Notice::Dropped { epoch, reason, .. } => {
+            tracing::warn!(checkpoint = epoch, reason, "checkpoint dropped");
+            listening.tell(&CheckpointEvent::Dropped {
+                checkpoint: *epoch,
+                reason: reason.clone(),
+            });
+        }
+        Notice::ShardEnded { .. }
+        | Notice::ShardFinished
+        | Notice::Settled { .. }
+        | Notice::Verified { .. }
+        | Notice::Fatal(_)
+        | Notice::Trigger(_)
+        | Notice::Changed
+        | Notice::Stop
+        | Notice::Drain
+        | Notice::Cancel => {}
     }
 }
 

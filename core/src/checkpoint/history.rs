@@ -52,6 +52,11 @@ pub enum CheckpointOutcome {
         /// Why.
         reason: String,
     },
+    /// The job failed, was canceled or ended before it was decided.
+    Aborted {
+        /// How the job ended, or why it was started again.
+        reason: String,
+    },
 }
 
 /// One checkpoint's way; a phase that was not reached, or is not over, is `None`.
@@ -141,6 +146,20 @@ impl CheckpointHistory {
         traces.push_back(trace.clone());
     }
 
+    /// The run is over: a checkpoint in flight will never be decided. Gives its number.
+    pub(crate) fn abort_in_flight(&self, reason: &str) -> Option<u64> {
+        let mut traces = locked(&self.0);
+        // One at a time: the newest.
+        let newest = traces.back_mut()?;
+        if newest.outcome != CheckpointOutcome::InFlight {
+            return None;
+        }
+        newest.outcome = CheckpointOutcome::Aborted {
+            reason: reason.to_owned(),
+        };
+        Some(newest.checkpoint)
+    }
+
     /// What is remembered, oldest first.
     pub(crate) fn traces(&self) -> Vec<CheckpointTrace> {
         let traces = locked(&self.0);
@@ -167,6 +186,26 @@ mod tests {
         assert_eq!(numbers, (3..=count).collect::<Vec<_>>());
         let durable = |trace: &CheckpointTrace| trace.outcome == CheckpointOutcome::Durable;
         assert!(traces.iter().all(durable));
+    }
+
+    #[test]
+    fn only_what_is_in_flight_is_aborted() {
+        let history = CheckpointHistory::default();
+        assert_eq!(history.abort_in_flight("nothing there"), None);
+        let mut trace = CheckpointTrace::new(1, false, Instant::now(), 1);
+        trace.outcome = CheckpointOutcome::Durable;
+        history.note(&trace);
+        assert_eq!(history.abort_in_flight("it is durable"), None);
+        history.note(&CheckpointTrace::new(2, false, Instant::now(), 1));
+        assert_eq!(history.abort_in_flight("canceled"), Some(2));
+        assert_eq!(history.abort_in_flight("again"), None);
+        let outcomes: Vec<_> = history.traces().into_iter().map(|t| t.outcome).collect();
+        let reason = "canceled".to_owned();
+        let expected = [
+            CheckpointOutcome::Durable,
+            CheckpointOutcome::Aborted { reason },
+        ];
+        assert_eq!(outcomes, expected);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What a job tells an embedding program about its checkpoints while it runs.
+//! What a job tells an embedding program about its checkpoints and shards while it runs.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use super::history::PhaseTime;
 use super::report::CheckpointReport;
+use crate::shard::StuckShard;
 
-/// Something that happened to a checkpoint.
+/// Something that happened to a checkpoint, or to what makes checkpoints.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum CheckpointEvent {
@@ -41,6 +42,13 @@ pub enum CheckpointEvent {
         /// Why.
         reason: String,
     },
+    /// The job failed, was canceled or ended before it was decided.
+    Aborted {
+        /// Its number.
+        checkpoint: u64,
+        /// How the job ended, or why it is started again.
+        reason: String,
+    },
     /// The newest durable checkpoint is older than `CheckpointSettings::max_age`.
     TooOld {
         /// Since it was requested.
@@ -52,6 +60,13 @@ pub enum CheckpointEvent {
     SourcesHeld {
         /// Whether they are held.
         held: bool,
+    },
+    /// A shard stands still for longer than the [`Watchdog`](crate::Watchdog) allows.
+    ShardStuck(StuckShard),
+    /// A shard that was stuck goes on.
+    ShardGoesOn {
+        /// The shard.
+        shard: usize,
     },
 }
 

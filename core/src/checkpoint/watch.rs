@@ -8,7 +8,7 @@ use super::listener::Listening;
 use super::report::CheckpointReport;
 use super::settings::CheckpointSettings;
 use crate::lock::locked;
-use crate::shard::JobProgress;
+use crate::shard::{JobProgress, StuckShard};
 use crate::statistics::CheckpointStatistics;
 
 /// What a crash at this moment would have to do again; it grows until the next checkpoint is
@@ -40,6 +40,7 @@ pub(crate) struct Watch {
     pub(crate) newest: Arc<Mutex<Option<CheckpointReport>>>,
     pub(crate) history: CheckpointHistory,
     pub(crate) listening: Listening,
+    stuck: Arc<Mutex<Vec<StuckShard>>>,
     standing: Arc<Mutex<Standing>>,
 }
 
@@ -61,6 +62,7 @@ impl Watch {
             newest: Arc::default(),
             history: CheckpointHistory::default(),
             listening,
+            stuck: Arc::default(),
             standing: Arc::new(Mutex::new(standing)),
         }
     }
@@ -89,6 +91,15 @@ impl Watch {
     /// The settings of this run, and of those that follow it.
     pub(crate) fn change_settings(&self, settings: CheckpointSettings) {
         self.standing().settings = settings;
+    }
+
+    /// Shards that stand still.
+    pub(crate) fn stuck(&self) -> Vec<StuckShard> {
+        locked(&self.stuck).clone()
+    }
+
+    pub(crate) fn set_stuck(&self, stuck: &[StuckShard]) {
+        *locked(&self.stuck) = stuck.to_vec();
     }
 
     pub(crate) fn data_at_risk(&self) -> DataAtRisk {

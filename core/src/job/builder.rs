@@ -16,7 +16,7 @@ use super::tuning::Tuning;
 use crate::checkpoint::Preflight;
 use crate::error::Error;
 use crate::flow::Flow;
-use crate::shard::{Clock, LogicalClock};
+use crate::shard::{Clock, LogicalClock, Watchdog};
 
 const STATE_BYTES_PER_SHARD: u64 = 4 << 30;
 
@@ -32,6 +32,7 @@ pub struct Job {
     pub(super) allow_dropped_state: bool,
     /// `None` leaves it to what can be gone on from.
     pub(super) restart: Option<RestartStrategy>,
+    pub(super) watchdog: Watchdog,
     pub(super) start_from: StartFrom,
     /// A place and, if it is not the newest, the checkpoint in it.
     pub(super) restore_from: Option<(Place, Option<u64>)>,
@@ -51,6 +52,7 @@ impl Job {
             state_bytes_per_shard: STATE_BYTES_PER_SHARD,
             allow_dropped_state: false,
             restart: None,
+            watchdog: Watchdog::default(),
             start_from: StartFrom::Newest,
             restore_from: None,
             tuning: Tuning::default(),
@@ -136,6 +138,7 @@ pub struct JobBuilder {
     state_bytes_per_shard: u64,
     allow_dropped_state: bool,
     restart: Option<RestartStrategy>,
+    watchdog: Watchdog,
     start_from: StartFrom,
     restore_from: Option<(Place, Option<u64>)>,
     tuning: Tuning,
@@ -230,6 +233,13 @@ impl JobBuilder {
         self
     }
 
+    /// When a shard counts as stuck in user code, and what happens then; by default it is reported
+    /// after 10 s.
+    pub fn watchdog(mut self, watchdog: Watchdog) -> Self {
+        self.watchdog = watchdog;
+        self
+    }
+
     /// Sizes that only tests change.
     #[doc(hidden)]
     pub fn tuning(mut self, tuning: Tuning) -> Self {
@@ -251,6 +261,7 @@ impl JobBuilder {
     pub fn build(self) -> Result<Job, Error> {
         let (cpus, may_spin) = self.cores.place()?;
         self.checkpoints.check()?;
+        self.watchdog.check()?;
         self.check_restart()?;
         self.check_start()?;
         let groups = self.key_group_count;
@@ -269,6 +280,7 @@ impl JobBuilder {
             state_bytes_per_shard: self.state_bytes_per_shard,
             allow_dropped_state: self.allow_dropped_state,
             restart: self.restart,
+            watchdog: self.watchdog,
             start_from: self.start_from,
             restore_from: self.restore_from,
             tuning: self.tuning,

@@ -117,7 +117,8 @@ impl JobHandle {
     /// What was committed stays; a later start goes on from the newest checkpoint, and output since
     /// then is made again. Without checkpoints nothing is committed.
     ///
-    /// A shard that never comes back from user code keeps the job from ending.
+    /// A shard that never comes back from user code keeps the job from ending, unless its
+    /// [`Watchdog`](crate::Watchdog) says [`StuckAction::EndJob`](crate::StuckAction::EndJob).
     ///
     /// # Errors
     /// As [`JobHandle::end`].

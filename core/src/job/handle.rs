@@ -16,6 +16,7 @@ use crate::checkpoint::{
 };
 use crate::error::Error;
 use crate::lock::locked;
+use crate::shard::StuckShard;
 use crate::statistics::Statistics;
 
 /// A running job. Dropping the handle lets the job run on.
@@ -159,6 +160,13 @@ impl JobHandle {
     #[must_use]
     pub fn restarts(&self) -> RestartReport {
         self.shared.restarts()
+    }
+
+    /// Shards that stand still for longer than the [`Watchdog`](crate::Watchdog) allows, and what
+    /// they were doing.
+    #[must_use]
+    pub fn stuck_shards(&self) -> Vec<StuckShard> {
+        self.shared.watch.stuck()
     }
 
     /// Which driver runs the shards, and why.

@@ -21,9 +21,9 @@ use super::shared::{RunLinks, Shared};
 use super::start_from::StartFrom;
 use crate::checkpoint::{
     CheckpointMode, Choice, Coordinator, CoordinatorParts, FoldJob, JobIdentity, JobView,
-    ManifestTemplate, Notice, Outlets, Preflight, Recovered, RecoveryReport, Savepoint,
-    WriteBudget, Writer, WriterCommand, WriterParts, flow_fingerprint, newest_checkpoint,
-    operator_entries, preflight, recover, recover_from_savepoint,
+    ManifestTemplate, Notice, OperatorOf, Outlets, Preflight, Recovered, RecoveryReport, Savepoint,
+    ShardWatch, WriteBudget, Writer, WriterCommand, WriterParts, flow_fingerprint,
+    newest_checkpoint, operator_entries, preflight, recover, recover_from_savepoint,
 };
 use crate::error::Error;
 use crate::flow::{Flow, FlowPlan};
@@ -143,7 +143,12 @@ impl Run {
             next_epoch,
             control: Arc::clone(&common.control),
             bells: common.bells.clone(),
-            shards: spawned.threads,
+            shards: ShardWatch::new(
+                spawned.threads,
+                operators_of_shard(&common, stage_names),
+                job.watchdog,
+                lasting.shared.watch.clone(),
+            ),
             heartbeat: spawned.heartbeat,
             writer: helpers.writer,
             folder: helpers.folder,
@@ -153,7 +158,6 @@ impl Run {
             notices: inboxes.notices,
             watch: lasting.shared.watch.clone(),
             progress: common.progress.clone(),
-            operator_of: operators_of_shard(&common, stage_names),
         });
         // The populator ends with the last shard.
         drop(common.populate);
@@ -175,14 +179,11 @@ impl Run {
     }
 }
 
-/// Names what a shard ran last, for the message of a panic.
-fn operators_of_shard(
-    common: &Common,
-    stage_names: Vec<String>,
-) -> Box<dyn Fn(usize) -> String + Send> {
+/// Names what a shard runs or ran last, for messages about panics and hangs.
+fn operators_of_shard(common: &Common, stage_names: Vec<String>) -> OperatorOf {
     let probes = common.probes.clone();
     Box::new(move |shard| {
-        // Relaxed: the shard's thread has ended.
+        // Relaxed: the shard's thread has ended, or has stood still for long.
         let stage = probes[shard].stage.load(Ordering::Relaxed) as usize;
         stage_names.get(stage).cloned().unwrap_or_default()
     })

@@ -79,7 +79,9 @@ fn restart(
 ) -> Result<Option<Run>, Error> {
     let shared = &lasting.shared;
     loop {
-        if shared.wish() == Some(Wish::Cancel) {
+        // Whoever cancels has to know of a thread that was left behind.
+        let is_stuck = matches!(failure, Error::ShardStuck { .. });
+        if shared.wish() == Some(Wish::Cancel) && !is_stuck {
             tracing::warn!(job = lasting.job.name, %failure, "canceled after a failure");
             return Ok(None);
         }

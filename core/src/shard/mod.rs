@@ -6,6 +6,8 @@ mod control;
 mod progress;
 mod shard_loop;
 mod snapshot_cycle;
+mod stillness;
+mod watchdog;
 mod writer_link;
 
 pub(crate) use clock::Clock;
@@ -14,6 +16,8 @@ pub(crate) use context::Context;
 pub(crate) use control::JobControl;
 pub(crate) use progress::JobProgress;
 pub(crate) use shard_loop::{Shard, ShardEnd, ShardParts, ShardProbe};
+pub(crate) use stillness::{Finding, Stillness};
+pub use watchdog::{StuckAction, StuckShard, Watchdog};
 pub(crate) use writer_link::{
     FromWriter, LinkSize, ShardLink, SnapshotReport, ToWriter, WriterLink,
 };

@@ -16,6 +16,7 @@
 //! | `executor_pool` | glommio's executors and their threads, lent to loops and never ended |
 //! | `heartbeat` | the thread that frees a loop whose executor parked with work to do |
 //! | `helper` | threads that keep off the CPUs of loops |
+//! | `vitals` | what a loop's thread uses and waits for, for a watchdog |
 //! | `placement` | the CPUs that this process may use |
 //! | `preflight` | which driver can run here, and why |
 
@@ -31,6 +32,7 @@ mod placement;
 mod preflight;
 mod thread_driver;
 mod turn;
+mod vitals;
 
 pub use bell::Bell;
 pub use heartbeat::Heartbeat;
@@ -39,3 +41,4 @@ pub use pinned::{LoopSpec, PanicMessage, PinnedThread, spawn_pinned};
 pub use placement::{CpuId, available_cpus};
 pub use preflight::{Driver, DriverChoice, DriverDecision, choose_driver};
 pub use turn::{PinnedLoop, Turn, TurnCounter};
+pub use vitals::Vitals;
