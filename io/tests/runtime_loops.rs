@@ -46,7 +46,7 @@ fn heartbeat(loops: &[(&Bell, &PinnedThread)]) -> Heartbeat {
     let loops = loops
         .iter()
         .map(|(bell, thread)| ((*bell).clone(), thread.turns()));
-    Heartbeat::start(loops.collect()).expect("one more thread can start")
+    Heartbeat::start(loops.collect(), &[]).expect("one more thread can start")
 }
 
 /// Busy for a number of turns, counted in a place that is not `Send`; says so when it is dropped.

@@ -231,12 +231,6 @@ impl Store {
         }
     }
 
-    /// True if capture should be given longer slices: input waits for it, or soon will.
-    #[must_use]
-    pub fn is_in_a_hurry(&self) -> bool {
-        self.patient && self.is_capturing()
-    }
-
     /// Pages in use or free: how far the arena reaches.
     #[must_use]
     pub fn page_count(&self) -> u32 {

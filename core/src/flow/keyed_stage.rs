@@ -115,17 +115,17 @@ where
     }
 
     /// Takes steps until the slice is full, the tail is, or nothing is left to do.
-    fn take_input(&mut self, cx: &mut Context<'_>) -> bool {
+    fn take_input(&mut self, cx: &mut Context<'_>) -> Progress {
         let mut left = SLICE_RECORDS;
-        let mut worked = false;
+        let mut progress = Progress::Waiting;
         while left > 0 && cx.failure.is_none() && self.next.has_room(cx) {
             let Some(record_count) = self.step(cx) else {
                 break;
             };
-            worked = true;
             left = left.saturating_sub(record_count);
+            progress = Progress::of_input(left);
         }
-        worked
+        progress
     }
 
     /// One step, with the number of records that it took or emitted; none if there is nothing to
@@ -237,16 +237,15 @@ where
     N: Operator<O::Out>,
 {
     fn run(&mut self, cx: &mut Context<'_>) -> Progress {
-        let mut worked = self.publish(cx);
+        let handed_on = Progress::of(self.publish(cx));
         // Timers first: what is due by the time of this turn happens before records that are seen
         // at that time.
-        let mut changed = self.fire_timers(cx);
-        changed |= self.take_input(cx);
-        if changed {
-            worked = true;
+        let fired = Progress::of(self.fire_timers(cx));
+        let changed = fired.max(self.take_input(cx));
+        if changed != Progress::Waiting {
             self.is_published = self.next.publish(cx);
         }
-        Progress::of(worked)
+        handed_on.max(changed)
     }
 
     fn inject(&mut self, _epoch: u64, _last: bool, _cx: &mut Context<'_>) {}

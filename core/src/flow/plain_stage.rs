@@ -47,17 +47,17 @@ impl<R: Record + ?Sized, I: StageInput<R>, N: Operator<R>> PlainStage<R, I, N> {
     }
 
     /// Takes steps until the slice is full, the tail is, or nothing is left to do.
-    fn take_input(&mut self, cx: &mut Context<'_>) -> bool {
+    fn take_input(&mut self, cx: &mut Context<'_>) -> Progress {
         let mut left = SLICE_RECORDS;
-        let mut worked = false;
+        let mut progress = Progress::Waiting;
         while left > 0 && cx.failure.is_none() && self.next.has_room(cx) {
             let Some(record_count) = self.step(cx) else {
                 break;
             };
-            worked = true;
             left = left.saturating_sub(record_count);
+            progress = Progress::of_input(left);
         }
-        worked
+        progress
     }
 
     /// One step, with the number of records that it took; none if there is nothing to do.
@@ -107,12 +107,12 @@ impl<R: Record + ?Sized, I: StageInput<R>, N: Operator<R>> PlainStage<R, I, N> {
 
 impl<R: Record + ?Sized, I: StageInput<R>, N: Operator<R>> Stage for PlainStage<R, I, N> {
     fn run(&mut self, cx: &mut Context<'_>) -> Progress {
-        let mut worked = self.publish(cx);
-        if self.take_input(cx) {
-            worked = true;
+        let handed_on = Progress::of(self.publish(cx));
+        let taken = self.take_input(cx);
+        if taken != Progress::Waiting {
             self.is_published = self.next.publish(cx);
         }
-        Progress::of(worked)
+        handed_on.max(taken)
     }
 
     fn inject(&mut self, _epoch: u64, _last: bool, _cx: &mut Context<'_>) {}

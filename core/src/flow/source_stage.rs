@@ -110,7 +110,7 @@ struct SourceStage<T, N> {
 
 impl<T: SplitReader, N: Operator<T::Record>> SourceStage<T, N> {
     /// Reads the splits in turn until the slice is full, the tail is, or no split has anything.
-    fn read(&mut self, cx: &mut Context<'_>) -> bool {
+    fn read(&mut self, cx: &mut Context<'_>) -> Progress {
         let mut left = SLICE_RECORDS;
         let mut idle_in_a_row = 0;
         while left > 0 && idle_in_a_row < self.splits.len() && self.next.has_room(cx) {
@@ -122,7 +122,10 @@ impl<T: SplitReader, N: Operator<T::Record>> SourceStage<T, N> {
             left = left.saturating_sub(count.max(usize::from(has_more)));
             idle_in_a_row = if has_more { 0 } else { idle_in_a_row + 1 };
         }
-        left < SLICE_RECORDS
+        match left {
+            SLICE_RECORDS => Progress::Waiting,
+            _ => Progress::of_input(left),
+        }
     }
 
     /// Reads up to `limit` records of one split; gives how many came and whether there may be more.
@@ -164,20 +167,20 @@ impl<T: SplitReader, N: Operator<T::Record>> SourceStage<T, N> {
 
 impl<T: SplitReader, N: Operator<T::Record>> Stage for SourceStage<T, N> {
     fn run(&mut self, cx: &mut Context<'_>) -> Progress {
-        let mut worked = self.publish(cx);
+        let handed_on = Progress::of(self.publish(cx));
         if self.is_ended || self.is_stopped || cx.sources_held {
-            return Progress::of(worked);
+            return handed_on;
         }
         cx.stamp_ns = cx.now_ns;
-        worked |= self.read(cx);
+        let mut progress = handed_on.max(self.read(cx));
         // Not between the barrier and the freeze: operators write what they keep when they end.
         if !self.is_held && self.splits.iter().all(|split| split.has_ended) {
             self.next.end(cx);
             self.is_ended = true;
-            worked = true;
+            progress = progress.max(Progress::Worked);
         }
         self.is_published = self.next.publish(cx);
-        Progress::of(worked)
+        progress
     }
 
     fn inject(&mut self, epoch: u64, last: bool, cx: &mut Context<'_>) {

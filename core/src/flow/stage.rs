@@ -3,17 +3,24 @@
 use crate::shard::Context;
 
 /// What one slice of a stage came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Progress {
-    /// Input was taken or output handed on: another slice may find more.
-    Worked,
     /// Nothing could be done before input, room or a release arrives from outside.
     Waiting,
+    /// Input was taken or output handed on: another slice may find more.
+    Worked,
+    /// As many records were taken as a slice takes at most: more are likely to wait.
+    Full,
 }
 
 impl Progress {
     pub(super) fn of(worked: bool) -> Self {
         if worked { Self::Worked } else { Self::Waiting }
+    }
+
+    /// Of a slice that took input, with the number of records that it had room for at its end.
+    pub(super) fn of_input(room: usize) -> Self {
+        if room == 0 { Self::Full } else { Self::Worked }
     }
 }
 

@@ -156,7 +156,8 @@ pub(super) fn spawn_shards(
         return spawned;
     }
     let turns = spawned.threads.iter().map(PinnedThread::turns);
-    match Heartbeat::start(common.bells.iter().cloned().zip(turns).collect()) {
+    let loops = common.bells.iter().cloned().zip(turns).collect();
+    match Heartbeat::start(loops, &job.cpus) {
         Ok(heartbeat) => spawned.heartbeat = Some(heartbeat),
         Err(error) => spawned.failure = Some(Error::Io(error)),
     }

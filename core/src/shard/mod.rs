@@ -3,6 +3,7 @@
 mod clock;
 mod context;
 mod control;
+mod pacing;
 mod progress;
 mod shard_loop;
 mod snapshot_cycle;

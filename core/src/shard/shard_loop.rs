@@ -12,6 +12,7 @@ use frazil_state::{PopulateJob, Store};
 use super::clock::Clock;
 use super::context::Context;
 use super::control::JobControl;
+use super::pacing::Pacing;
 use super::progress::JobProgress;
 use super::snapshot_cycle::{CycleParts, SnapshotCycle};
 use super::writer_link::{ToWriter, WriterLink};
@@ -93,7 +94,11 @@ pub(crate) struct Shard {
 
 impl Shard {
     pub(crate) fn new(parts: ShardParts) -> Self {
-        let cycle = SnapshotCycle::new(parts.restored_epoch, parts.persistent, parts.paced_capture);
+        let cycle = SnapshotCycle::new(
+            parts.restored_epoch,
+            parts.persistent,
+            Pacing::new(parts.paced_capture),
+        );
         Self {
             statistics: Box::new(ShardStatistics::new()),
             cycle,
@@ -107,8 +112,9 @@ impl Shard {
         }
     }
 
-    /// Shows every stage to `visit`, downstream first, with what it may touch.
-    fn for_each_stage(&mut self, mut visit: impl FnMut(&mut dyn Stage, &mut Context<'_>)) {
+    /// Shows every stage to `visit`, downstream first, with what it may touch; gives the time of
+    /// this.
+    fn for_each_stage(&mut self, mut visit: impl FnMut(&mut dyn Stage, &mut Context<'_>)) -> u64 {
         let now_ns = nanos(self.parts.started.elapsed());
         let now_ms = self.parts.clock.now_ms(now_ns);
         let parts = &mut self.parts;
@@ -129,6 +135,7 @@ impl Shard {
             };
             visit(&mut **stage, &mut cx);
         }
+        now_ns
     }
 
     /// Tells the sources, once, that their input ends here.
@@ -140,9 +147,10 @@ impl Shard {
     }
 
     fn run_stages(&mut self) -> bool {
-        let mut worked = false;
-        self.for_each_stage(|stage, cx| worked |= stage.run(cx) == Progress::Worked);
-        worked
+        let mut progress = Progress::Waiting;
+        let now_ns = self.for_each_stage(|stage, cx| progress = progress.max(stage.run(cx)));
+        self.cycle.turn(progress, now_ns);
+        progress != Progress::Waiting
     }
 
     fn inject(&mut self) -> bool {

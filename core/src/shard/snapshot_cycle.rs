@@ -11,15 +11,12 @@ use std::time::Instant;
 use frazil_state::{CaptureStatus, Store};
 
 use super::control::JobControl;
+use super::pacing::Pacing;
 use super::writer_link::{SnapshotReport, ToWriter, WriterLink};
 use crate::checkpoint::PhaseTime;
-use crate::flow::Stage;
+use crate::flow::{Progress, Stage};
 use crate::statistics::{Activity, ShardStatistics, nanos};
 
-/// Bytes copied in one slice of capture: some microseconds.
-const CAPTURE_SLICE_BYTES: usize = 16 << 10;
-/// The same while records wait for the capture, or soon will.
-const HURRIED_SLICE_BYTES: usize = 256 << 10;
 /// Pages taken back in one slice of merging.
 const MERGE_SLICE_PAGES: usize = 256;
 /// How long after a freeze records count as "after a barrier".
@@ -47,8 +44,7 @@ pub(crate) struct SnapshotCycle {
     epoch: u64,
     /// False where no checkpoints are kept: then nothing is frozen.
     persistent: bool,
-    /// False where all that staging takes is captured at once.
-    paced: bool,
+    pacing: Pacing,
     frozen_at: Option<Instant>,
     /// Stages that were finished at the freeze.
     finished_stages: Vec<u32>,
@@ -68,12 +64,12 @@ pub(crate) struct CycleParts<'a> {
 }
 
 impl SnapshotCycle {
-    pub(crate) fn new(restored_epoch: u64, persistent: bool, paced: bool) -> Self {
+    pub(crate) fn new(restored_epoch: u64, persistent: bool, pacing: Pacing) -> Self {
         Self {
             phase: Phase::Idle,
             epoch: restored_epoch,
             persistent,
-            paced,
+            pacing,
             frozen_at: None,
             finished_stages: Vec::new(),
             pause_since: None,
@@ -102,6 +98,12 @@ impl SnapshotCycle {
             statistics.freeze.saturating_record(nanos(now - since));
             self.resumed_at = Some(now);
         }
+    }
+
+    /// Notes how far the stages came in the turn that began at `now_ns`.
+    #[inline]
+    pub(crate) fn turn(&mut self, progress: Progress, now_ns: u64) {
+        self.pacing.turn(progress, now_ns);
     }
 
     /// Does what the phase asks for; true if there was something to do.
@@ -177,11 +179,7 @@ impl SnapshotCycle {
                 return true;
             }
             let begin = Instant::now();
-            let slice_bytes = match parts.store.is_in_a_hurry() {
-                _ if !self.paced => usize::MAX,
-                true => HURRIED_SLICE_BYTES,
-                false => CAPTURE_SLICE_BYTES,
-            };
+            let slice_bytes = self.pacing.slice_bytes(parts.store.must_wait());
             let status = parts.store.capture(slice_bytes);
             let slice = nanos(begin.elapsed());
             send_chunks(parts, self.epoch);

@@ -6,11 +6,13 @@
 //! busy with one long turn takes no harm.
 
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::bell::Bell;
+use super::helper::spawn_helper;
 use super::idle::PARK_LONG;
+use super::placement::CpuId;
 use super::turn::TurnCounter;
 use crate::IoError;
 
@@ -24,8 +26,8 @@ const NAME: &str = "frazil-heartbeat";
 
 /// Force-rings the bell of every loop that made no turn for about 5 ms; stops when dropped.
 ///
-/// Loops on glommio must not run without one: it is what bounds their stalls. Start it from a
-/// thread that is not pinned, or it shares that thread's CPU.
+/// Loops on glommio must not run without one: it is what bounds their stalls. It keeps
+/// off the CPUs of the loops where others are left.
 ///
 /// # Cost
 /// One plain thread that wakes 200 times a second.
@@ -48,7 +50,7 @@ const NAME: &str = "frazil-heartbeat";
 /// let bell = Bell::new();
 /// let spec = LoopSpec { name: "count".into(), cpu: None, may_spin: false, bell: bell.clone() };
 /// let thread = spawn_pinned(Driver::Thread, spec, || CountDown(1000))?;
-/// let heartbeat = Heartbeat::start(vec![(bell, thread.turns())])?;
+/// let heartbeat = Heartbeat::start(vec![(bell, thread.turns())], &[])?;
 /// thread.join().expect("the loop does not panic");
 /// drop(heartbeat);
 /// # Ok::<(), frazil_io::IoError>(())
@@ -61,19 +63,13 @@ pub struct Heartbeat {
 }
 
 impl Heartbeat {
-    /// Starts the thread over these loops.
+    /// Starts the thread over these loops, which are `pinned` to their CPUs.
     ///
     /// # Errors
     /// [`IoError::Thread`] if the system refuses another thread.
-    pub fn start(loops: Vec<(Bell, TurnCounter)>) -> Result<Self, IoError> {
+    pub fn start(loops: Vec<(Bell, TurnCounter)>, pinned: &[CpuId]) -> Result<Self, IoError> {
         let (stop, stopped) = mpsc::channel();
-        let thread = thread::Builder::new()
-            .name(NAME.to_owned())
-            .spawn(move || beat(&loops, &stopped))
-            .map_err(|error| IoError::Thread {
-                name: NAME.to_owned(),
-                reason: error.to_string(),
-            })?;
+        let thread = spawn_helper(NAME, pinned, move || beat(&loops, &stopped))?;
         Ok(Self {
             stop: Some(stop),
             thread: Some(thread),

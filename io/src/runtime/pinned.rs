@@ -323,7 +323,7 @@ mod tests {
             let idle = IdlePolicy::parking_for(Duration::from_secs(3600));
             let make = || Echo { requests, replies };
             let thread = spawn_with(driver, spec(&bell), idle, make).unwrap();
-            let heartbeat = Heartbeat::start(vec![(bell.clone(), thread.turns())]).unwrap();
+            let heartbeat = Heartbeat::start(vec![(bell.clone(), thread.turns())], &[]).unwrap();
 
             let mut waits: Vec<Duration> = (0..301)
                 .map(|number| {
@@ -371,7 +371,8 @@ mod tests {
                     Echo { requests, replies }
                 };
                 let thread = spawn_pinned(driver, spec(&bell), make).unwrap();
-                let heartbeat = Heartbeat::start(vec![(bell.clone(), thread.turns())]).unwrap();
+                let heartbeat =
+                    Heartbeat::start(vec![(bell.clone(), thread.turns())], &[]).unwrap();
                 if request.send(7).is_ok() {
                     bell.ring();
                     assert_eq!(reply.recv().ok(), (round % 3 > 0).then_some(7));

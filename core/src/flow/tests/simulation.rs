@@ -364,7 +364,7 @@ impl Simulation {
 
 impl Shard {
     fn run_stage(&mut self, stage: usize) -> bool {
-        self.with_stage(stage, |stage, cx| stage.run(cx)) == Progress::Worked
+        self.with_stage(stage, |stage, cx| stage.run(cx)) != Progress::Waiting
     }
 
     fn with_stage<T>(
