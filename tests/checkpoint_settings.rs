@@ -296,6 +296,39 @@ fn settings_change_while_the_job_runs() {
 }
 
 #[test]
+fn a_change_of_settings_is_recorded_in_the_next_manifest_and_in_the_history() {
+    let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+    let began = CheckpointSettings::manual().timeout(NEVER);
+    let job = Pushed::start_on(Arc::clone(&storage), began.clone());
+    job.push(0..10);
+    job.handle.checkpoint().expect("durable");
+    let changed = began.clone().every_records(1 << 40).tolerable_failures(7);
+    job.handle
+        .change_checkpoints(changed.clone())
+        .expect("valid");
+    job.handle.checkpoint().expect("durable");
+    let history = job.handle.checkpoint_history();
+    let settings = history.iter().map(|trace| trace.settings.clone());
+    assert!(settings.eq([began.clone(), changed.clone()]));
+    let stored = Checkpoints::manual().storage(storage).stored();
+    let stored = stored.expect("manifests read");
+    assert!(stored.damaged.is_empty());
+    let [first, second] = &stored.checkpoints[..] else {
+        panic!("{stored:?}");
+    };
+    assert_eq!((first.checkpoint, second.checkpoint), (1, 2));
+    assert_eq!(
+        (&first.settings, first.settings_changed),
+        (&Some(began), None)
+    );
+    assert_eq!(second.settings, Some(changed));
+    let changed_at = second.settings_changed.expect("changed while the job ran");
+    assert!(changed_at <= second.created);
+    assert_eq!((second.shard_count, second.finished), (SHARDS, false));
+    job.stop();
+}
+
+#[test]
 fn settings_that_are_not_valid_change_nothing() {
     let job = Pushed::start(CheckpointSettings::manual());
     let before = job.handle.checkpoint_settings();

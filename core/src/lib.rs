@@ -43,7 +43,7 @@ pub use checkpoint::{
     CheckpointEvent, CheckpointListener, CheckpointMode, CheckpointOutcome, CheckpointReport,
     CheckpointSettings, CheckpointTrace, DataAtRisk, Ended, Part, PastMaxAge, PhaseTime, Preflight,
     PreflightLine, RecoveryReport, RestoreMode, RestoredSplit, Restoring, SavepointReport,
-    ShardTrace, SkippedCheckpoint, Verdict,
+    ShardTrace, SkippedCheckpoint, StoredCheckpoint, StoredCheckpoints, Verdict,
 };
 pub use error::Error;
 pub use flow::{

@@ -102,6 +102,7 @@ impl Checkpoints {
             sinks: Vec::new(),
             finished: false,
             operators: Vec::new(),
+            settings: Vec::new(),
         };
         let aside = self.folder.join("manifest.tmp");
         let mut file = File::create(&aside)?;

@@ -9,8 +9,8 @@ use std::path::Path;
 use frazil_state::PAGE_BYTES;
 use frazil_state::format::{
     Chunk, FrameAddress, FrameExpectation, HEADER_BYTES, ImageAddress, ImageEntry, ImageFooter,
-    ImageTable, ImageWriter, Manifest, SegmentEntry, ShardEntry, SinkEntry, SourceEntry,
-    SplitEntry, WatermarkEntry, archive_layout, decode, encode, read_frame,
+    ImageTable, ImageWriter, Manifest, SegmentEntry, SettingEntry, ShardEntry, SinkEntry,
+    SourceEntry, SplitEntry, WatermarkEntry, archive_layout, decode, encode, read_frame,
 };
 
 const IMAGE: ImageAddress = ImageAddress {
@@ -103,6 +103,23 @@ fn manifest_of_version_1_is_read_and_written_alike() {
     assert_eq!(decode("manifest.bin", &golden).unwrap(), manifest);
 }
 
+#[test]
+fn settings_in_a_manifest_of_version_1_are_read_and_written_alike() {
+    let setting = |name: &str, value| SettingEntry {
+        name: name.to_owned(),
+        value,
+    };
+    let manifest = Manifest {
+        settings: vec![
+            setting("interval_ns", 100_000_000),
+            setting("continuous", 1),
+        ],
+        ..golden_manifest()
+    };
+    let golden = fixture_equal_to("manifest-settings.bin", &encode(&manifest));
+    assert_eq!(decode("manifest-settings.bin", &golden).unwrap(), manifest);
+}
+
 fn golden_manifest() -> Manifest {
     Manifest {
         checkpoint: 9,
@@ -136,6 +153,7 @@ fn golden_manifest() -> Manifest {
         }],
         finished: true,
         operators: vec![],
+        settings: vec![],
     }
 }
 

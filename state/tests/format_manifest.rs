@@ -4,8 +4,9 @@ mod format_support;
 
 use format_support::{assert_all_damage_is_refused, assert_resealed_damage_is_survived, reseal};
 use frazil_state::format::{
-    FormatError, ImageAddress, ImageEntry, Manifest, OperatorEntry, SegmentEntry, ShardEntry,
-    SinkEntry, SourceEntry, SplitEntry, TableEntry, WatermarkEntry, archive_layout, decode, encode,
+    FormatError, ImageAddress, ImageEntry, Manifest, OperatorEntry, SegmentEntry, SettingEntry,
+    ShardEntry, SinkEntry, SourceEntry, SplitEntry, TableEntry, WatermarkEntry, archive_layout,
+    decode, encode,
 };
 use proptest::prelude::*;
 
@@ -35,6 +36,7 @@ fn smallest() -> Manifest {
         }],
         finished: false,
         operators: vec![],
+        settings: vec![],
     }
 }
 
@@ -143,6 +145,7 @@ prop_compose! {
             sinks: sinks.into_iter().map(sink).collect(),
             finished,
             operators: vec![],
+            settings: vec![],
         }
     }
 }
@@ -295,4 +298,29 @@ fn operators_come_back_and_are_checked() {
         std::panic::catch_unwind(|| encode(&manifest)).expect_err("an operator feeds itself");
     let message = refused.downcast_ref::<String>().expect("a message");
     assert!(message.contains("input of an operator"), "{message}");
+}
+
+#[test]
+fn settings_come_back_with_and_without_operators() {
+    let mut manifest = smallest();
+    let setting = |name: &str, value| SettingEntry {
+        name: name.to_owned(),
+        value,
+    };
+    manifest.settings = vec![setting("interval_ns", u64::MAX), setting("", 0)];
+    let bytes = encode(&manifest);
+    assert_eq!(decode("m", &bytes).expect("whole"), manifest);
+    assert_all_damage_is_refused(&bytes, &decode_any);
+    manifest.sinks.clear();
+    manifest.watermarks.clear();
+    manifest.operators = vec![OperatorEntry {
+        id: "a".to_owned(),
+        is_named: false,
+        stage: 0,
+        inputs: vec![],
+        tables: vec![],
+    }];
+    let bytes = encode(&manifest);
+    assert_eq!(decode("m", &bytes).expect("whole"), manifest);
+    assert_resealed_damage_is_survived(&bytes, &|_| 0..64, &decode_any);
 }

@@ -28,13 +28,13 @@ pub(crate) struct Assembly {
 }
 
 impl Assembly {
-    pub(crate) fn new(epoch: u64, last: bool, requested: Instant, shard_count: usize) -> Self {
+    pub(crate) fn new(trace: CheckpointTrace) -> Self {
         Self {
-            epoch,
-            last,
-            requested,
-            reports: (0..shard_count).map(|_| None).collect(),
-            trace: CheckpointTrace::new(epoch, last, requested, shard_count),
+            epoch: trace.checkpoint,
+            last: trace.last,
+            requested: trace.requested,
+            reports: trace.shards.iter().map(|_| None).collect(),
+            trace,
             segment: None,
             frame_count: 0,
             kept: false,

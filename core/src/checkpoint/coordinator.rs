@@ -317,7 +317,9 @@ impl Coordinator {
         if last {
             self.last_since.get_or_insert(requested);
         }
-        let trace = CheckpointTrace::new(epoch, last, requested, self.parts.shards.count());
+        let settings = self.protocol.settings().clone();
+        let shard_count = self.parts.shards.count();
+        let trace = CheckpointTrace::new(epoch, last, requested, shard_count, settings);
         self.parts.watch.history.note(&trace);
         self.listening.tell(&CheckpointEvent::Requested {
             checkpoint: epoch,

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use super::settings::CheckpointSettings;
 use crate::lock::locked;
 
 /// Checkpoints that are remembered: half a minute of them at ten a second.
@@ -81,6 +82,8 @@ pub struct CheckpointTrace {
     pub commit: Option<PhaseTime>,
     /// Bytes written: frames, and the manifest once it is published.
     pub bytes: u64,
+    /// The settings in force: when it was requested, then those that its manifest records.
+    pub settings: CheckpointSettings,
 }
 
 /// One shard's part of a checkpoint.
@@ -101,7 +104,13 @@ pub struct ShardTrace {
 }
 
 impl CheckpointTrace {
-    pub(crate) fn new(checkpoint: u64, last: bool, requested: Instant, shard_count: usize) -> Self {
+    pub(crate) fn new(
+        checkpoint: u64,
+        last: bool,
+        requested: Instant,
+        shard_count: usize,
+        settings: CheckpointSettings,
+    ) -> Self {
         Self {
             checkpoint,
             last,
@@ -112,6 +121,7 @@ impl CheckpointTrace {
             publish: None,
             commit: None,
             bytes: 0,
+            settings,
         }
     }
 }
@@ -171,15 +181,20 @@ impl CheckpointHistory {
 mod tests {
     use super::*;
 
+    fn trace(checkpoint: u64) -> CheckpointTrace {
+        let settings = CheckpointSettings::manual();
+        CheckpointTrace::new(checkpoint, false, Instant::now(), 1, settings)
+    }
+
     #[test]
     fn history_holds_each_checkpoint_once_and_forgets_the_oldest() {
         let history = CheckpointHistory::default();
         let count = CHECKPOINTS_MAX as u64 + 2;
         for checkpoint in 1..=count {
-            let mut trace = CheckpointTrace::new(checkpoint, false, Instant::now(), 1);
-            history.note(&trace);
-            trace.outcome = CheckpointOutcome::Durable;
-            history.note(&trace);
+            let mut made = trace(checkpoint);
+            history.note(&made);
+            made.outcome = CheckpointOutcome::Durable;
+            history.note(&made);
         }
         let traces = history.traces();
         let numbers: Vec<u64> = traces.iter().map(|trace| trace.checkpoint).collect();
@@ -192,11 +207,11 @@ mod tests {
     fn only_what_is_in_flight_is_aborted() {
         let history = CheckpointHistory::default();
         assert_eq!(history.abort_in_flight("nothing there"), None);
-        let mut trace = CheckpointTrace::new(1, false, Instant::now(), 1);
-        trace.outcome = CheckpointOutcome::Durable;
-        history.note(&trace);
+        let mut made = trace(1);
+        made.outcome = CheckpointOutcome::Durable;
+        history.note(&made);
         assert_eq!(history.abort_in_flight("it is durable"), None);
-        history.note(&CheckpointTrace::new(2, false, Instant::now(), 1));
+        history.note(&trace(2));
         assert_eq!(history.abort_in_flight("canceled"), Some(2));
         assert_eq!(history.abort_in_flight("again"), None);
         let outcomes: Vec<_> = history.traces().into_iter().map(|t| t.outcome).collect();

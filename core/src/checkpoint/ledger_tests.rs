@@ -234,6 +234,7 @@ fn manifest(epoch: u64, images: &[Option<ImageEntry>], segments: Vec<SegmentEntr
         sinks: Vec::new(),
         finished: false,
         operators: Vec::new(),
+        settings: Vec::new(),
     }
 }
 

@@ -34,7 +34,9 @@ mod restore;
 mod restoring;
 mod savepoint;
 mod settings;
+mod settings_record;
 mod shard_watch;
+mod stored;
 mod template;
 mod watch;
 mod writer;
@@ -50,6 +52,7 @@ pub use report::{
 pub use restore::RestoreMode;
 pub use restoring::Restoring;
 pub use settings::{CheckpointSettings, PastMaxAge};
+pub use stored::{StoredCheckpoint, StoredCheckpoints};
 pub use watch::DataAtRisk;
 
 pub(crate) use beginning::{Choice, newest_checkpoint};
@@ -65,6 +68,7 @@ pub(crate) use outlets::Outlets;
 pub(crate) use recovery::{JobView, Recovered, preflight, recover};
 pub(crate) use savepoint::write_savepoint;
 pub(crate) use shard_watch::{OperatorOf, ShardWatch};
+pub(crate) use stored::stored_checkpoints;
 pub(crate) use template::ManifestTemplate;
 pub(crate) use watch::Watch;
 pub(crate) use writer::{Writer, WriterCommand, WriterParts};

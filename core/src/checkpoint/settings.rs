@@ -1,5 +1,6 @@
 //! When checkpoints are made, and what a failing or late one means.
 
+use std::fmt;
 use std::time::Duration;
 
 use crate::error::Error;
@@ -201,6 +202,38 @@ impl CheckpointSettings {
     }
 }
 
+/// In one line, as in `every 1s or 500 records, timeout 60s`.
+impl fmt::Display for CheckpointSettings {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut triggers = Vec::new();
+        triggers.extend(self.interval.map(|interval| format!("every {interval:?}")));
+        triggers.extend(
+            self.record_count
+                .map(|count| format!("every {count} records")),
+        );
+        triggers.extend(
+            self.dirty_bytes
+                .map(|bytes| format!("every {bytes} dirty bytes")),
+        );
+        triggers.extend(self.continuous.then(|| "continuously".to_owned()));
+        match triggers.is_empty() {
+            true => formatter.write_str("when asked for")?,
+            false => formatter.write_str(&triggers.join(" or "))?,
+        }
+        write!(formatter, ", timeout {:?}", self.timeout)?;
+        if !self.min_pause.is_zero() {
+            write!(formatter, ", pause {:?}", self.min_pause)?;
+        }
+        if let Some(count) = self.tolerable_failures {
+            write!(formatter, ", {count} failures tolerable")?;
+        }
+        if let Some(age) = self.max_age {
+            write!(formatter, ", age {age:?}, then {:?}", self.past_max_age)?;
+        }
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -210,6 +243,22 @@ mod tests {
             Err(Error::Setting { setting, .. }) => setting,
             other => panic!("{settings:?}: {other:?}"),
         }
+    }
+
+    #[test]
+    fn settings_are_shown_in_one_line() {
+        let manual = CheckpointSettings::manual();
+        assert_eq!(manual.to_string(), "when asked for, timeout 60s");
+        let all = manual
+            .every(Duration::from_secs(1))
+            .every_records(500)
+            .every_dirty_bytes(64)
+            .continuous(Duration::from_millis(2))
+            .tolerable_failures(3)
+            .max_age(Duration::from_secs(9), PastMaxAge::Stop);
+        let expected = "every 1s or every 500 records or every 64 dirty bytes or continuously, \
+                        timeout 60s, pause 2ms, 3 failures tolerable, age 9s, then Stop";
+        assert_eq!(all.to_string(), expected);
     }
 
     #[test]

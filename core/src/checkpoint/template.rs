@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use frazil_state::format::{
-    Manifest, SegmentEntry, ShardEntry, SinkEntry, SourceEntry, SplitEntry,
+    Manifest, SegmentEntry, SettingEntry, ShardEntry, SinkEntry, SourceEntry, SplitEntry,
 };
 
 use super::assembly::Assembly;
@@ -26,6 +26,7 @@ impl ManifestTemplate {
         ledger: &Ledger,
         segment: Option<SegmentEntry>,
         sinks: Vec<SinkEntry>,
+        settings: Vec<SettingEntry>,
     ) -> Manifest {
         let reports = || assembly.reports.iter().flatten();
         let shards = reports().zip(ledger.images());
@@ -55,12 +56,14 @@ impl ManifestTemplate {
             finished: assembly.last && finished_stages.len() == self.stage_count,
             finished_stages,
             sinks,
+            settings,
             ..self.job.clone()
         }
     }
 }
 
-fn unix_ms() -> u64 {
+/// The machine's clock, in milliseconds since 1970.
+pub(super) fn unix_ms() -> u64 {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     now.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(0))
 }

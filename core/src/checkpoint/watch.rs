@@ -7,6 +7,8 @@ use super::history::CheckpointHistory;
 use super::listener::Listening;
 use super::report::CheckpointReport;
 use super::settings::CheckpointSettings;
+use super::settings_record::InForce;
+use super::template::unix_ms;
 use crate::lock::locked;
 use crate::shard::{JobProgress, StuckShard};
 use crate::statistics::CheckpointStatistics;
@@ -45,7 +47,7 @@ pub(crate) struct Watch {
 }
 
 struct Standing {
-    settings: CheckpointSettings,
+    settings: InForce,
     progress: JobProgress,
     risk: RiskBase,
 }
@@ -53,7 +55,10 @@ struct Standing {
 impl Watch {
     pub(crate) fn new(settings: CheckpointSettings, listening: Listening) -> Self {
         let standing = Standing {
-            settings,
+            settings: InForce {
+                settings,
+                changed_unix_ms: None,
+            },
             progress: JobProgress::new(0),
             risk: RiskBase::now(),
         };
@@ -76,7 +81,7 @@ impl Watch {
         let mut standing = self.standing();
         standing.progress = progress;
         standing.risk = RiskBase::now();
-        standing.settings.clone()
+        standing.settings.settings.clone()
     }
 
     /// Changes from where on data is at risk.
@@ -85,12 +90,20 @@ impl Watch {
     }
 
     pub(crate) fn settings(&self) -> CheckpointSettings {
+        self.standing().settings.settings.clone()
+    }
+
+    /// The same for a manifest.
+    pub(crate) fn in_force(&self) -> InForce {
         self.standing().settings.clone()
     }
 
     /// The settings of this run, and of those that follow it.
     pub(crate) fn change_settings(&self, settings: CheckpointSettings) {
-        self.standing().settings = settings;
+        self.standing().settings = InForce {
+            settings,
+            changed_unix_ms: Some(unix_ms()),
+        };
     }
 
     /// Shards that stand still.

@@ -146,7 +146,9 @@ impl Writer {
                 requested,
             } => {
                 let shard_count = self.parts.links.len();
-                let assembly = Assembly::new(epoch, last, requested, shard_count);
+                let settings = self.parts.watch.settings();
+                let trace = CheckpointTrace::new(epoch, last, requested, shard_count, settings);
+                let assembly = Assembly::new(trace);
                 self.parts.watch.history.note(&assembly.trace);
                 self.assembly = Some(assembly);
                 self.begun = epoch;
@@ -366,10 +368,11 @@ impl Writer {
         });
         let mut bytes = segment.as_ref().map_or(0, |segment| segment.length_bytes);
         if let Some(storage) = &self.parts.storage {
-            let manifest = self
-                .parts
-                .template
-                .fill(assembly, &self.parts.ledger, segment, sinks);
+            let in_force = self.parts.watch.in_force();
+            let settings = in_force.entries();
+            assembly.trace.settings = in_force.settings;
+            let (template, ledger) = (&self.parts.template, &self.parts.ledger);
+            let manifest = template.fill(assembly, ledger, segment, sinks, settings);
             let archive = encode(&manifest);
             bytes += archive.len() as u64;
             if let Err(error) = storage.publish(&names::manifest(epoch), &archive) {

@@ -8,7 +8,7 @@ use frazil_io::storage::{FileStorage, Storage};
 
 use crate::checkpoint::{
     CheckpointListener, CheckpointMode, CheckpointSettings, Listening, RATE_MIN, RestoreMode,
-    Watch, WriteBudget,
+    StoredCheckpoints, Watch, WriteBudget, stored_checkpoints,
 };
 use crate::error::Error;
 
@@ -162,6 +162,36 @@ impl Checkpoints {
     pub fn listener(mut self, listener: impl CheckpointListener) -> Self {
         self.listening = Listening::to(Arc::new(listener));
         self
+    }
+
+    /// What lies in the checkpoint directory, by its manifests alone: also while a job runs there.
+    /// It works for a savepoint's directory as well.
+    ///
+    /// ```
+    /// use frazil::{Checkpoints, Cores, Count, Iter, Job};
+    ///
+    /// # fn main() -> Result<(), frazil::Error> {
+    /// # let folder = tempfile::tempdir().map_err(|_| frazil::Error::Ended)?;
+    /// # let path = folder.path();
+    /// let checkpoints = Checkpoints::manual().dir(path);
+    /// let job = Job::builder("numbers").cores(Cores::count(1)).checkpoints(checkpoints.clone());
+    /// let handle = job.build()?.start(|flow| {
+    ///     flow.source(Iter::new(|_, _| 0..1000_u64)).sink(Count::new());
+    /// })?;
+    /// handle.wait()?;
+    /// let stored = checkpoints.stored()?.checkpoints;
+    /// assert!(stored[0].finished && stored[0].job == "numbers");
+    /// assert_eq!(stored[0].settings.as_ref().map(|s| s.interval), Some(None));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::NoCheckpoints`] without a place, [`Error::NoSavepoint`] for a directory that is not
+    /// there, the storage's, and manifests of another version.
+    pub fn stored(&self) -> Result<StoredCheckpoints, Error> {
+        let place = self.place.as_ref().ok_or(Error::NoCheckpoints)?;
+        stored_checkpoints(&*place.open_existing()?)
     }
 
     pub(crate) fn budget(&self) -> WriteBudget {

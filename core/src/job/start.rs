@@ -330,6 +330,7 @@ fn template(job: &Job, plan: &FlowPlan) -> Manifest {
         sinks: Vec::new(),
         finished: false,
         operators: operator_entries(plan),
+        settings: Vec::new(),
     }
 }
 

@@ -28,6 +28,7 @@ use rkyv::{Archive, Deserialize, Serialize};
 ///     sinks: vec![],
 ///     finished: false,
 ///     operators: vec![],
+///     settings: vec![],
 /// };
 /// let bytes = encode(&manifest);
 /// assert_eq!(decode("manifest-7", &bytes)?, manifest);
@@ -68,6 +69,19 @@ pub struct Manifest {
     /// The flow's operators by number; none in files of before they were written.
     #[rkyv(with = rkyv::with::Skip)]
     pub operators: Vec<OperatorEntry>,
+    /// Settings in force when the manifest was made, for people and tools; none in files of before
+    /// they were written.
+    #[rkyv(with = rkyv::with::Skip)]
+    pub settings: Vec<SettingEntry>,
+}
+
+/// A setting of the job.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+pub struct SettingEntry {
+    /// Its name, with its unit; readers pass over names that they do not know.
+    pub name: String,
+    /// Its value; a setting that is off has no entry.
+    pub value: u64,
 }
 
 /// An operator of the flow, as far as another run has to find it again.
@@ -204,3 +218,4 @@ const _: () = assert!(has_layout::<ArchivedWatermarkEntry>(16, 8));
 const _: () = assert!(has_layout::<ArchivedSinkEntry>(20, 4));
 const _: () = assert!(has_layout::<ArchivedOperatorEntry>(32, 4));
 const _: () = assert!(has_layout::<ArchivedTableEntry>(24, 8));
+const _: () = assert!(has_layout::<ArchivedSettingEntry>(16, 8));

@@ -9,8 +9,8 @@ use super::header::{HEADER_BYTES, HeaderReader, HeaderWriter};
 use super::layout::{Fingerprint, archive_layout};
 use super::manifest::{
     ArchivedImageEntry, ArchivedManifest, ArchivedOperatorEntry, ArchivedSegmentEntry,
-    ArchivedShardEntry, ArchivedSinkEntry, ArchivedSourceEntry, ArchivedSplitEntry,
-    ArchivedWatermarkEntry, Manifest, OperatorEntry,
+    ArchivedSettingEntry, ArchivedShardEntry, ArchivedSinkEntry, ArchivedSourceEntry,
+    ArchivedSplitEntry, ArchivedWatermarkEntry, Manifest, OperatorEntry, SettingEntry,
 };
 use super::manifest_ranges::check_ranges;
 
@@ -23,6 +23,7 @@ mod at {
     pub(super) const CHECKPOINT: usize = 32;
     pub(super) const OPERATORS_BYTES: usize = 40;
     pub(super) const ZEROS: usize = 48;
+    pub(super) const SETTINGS_BYTES: usize = 56;
 }
 
 /// The bytes of a manifest file.
@@ -37,12 +38,14 @@ pub fn encode(manifest: &Manifest) -> Vec<u8> {
     let archive = rkyv::to_bytes::<BoxedError>(manifest)
         .expect("an archive in memory fails only beyond the 2 GiB that its pointers reach");
     let operators = archived_operators(manifest);
-    let archives = [&archive[..], &operators[..]].concat();
+    let settings = archived_settings(manifest);
+    let archives = [&archive[..], &operators[..], &settings[..]].concat();
     let header = HeaderWriter::new(MANIFEST_MAGIC)
         .put(at::ARCHIVE_BYTES, (archive.len() as u64).to_le_bytes())
         .put(at::LAYOUT, manifest_layout().to_le_bytes())
         .put(at::CHECKPOINT, manifest.checkpoint.to_le_bytes())
         .put(at::OPERATORS_BYTES, (operators.len() as u64).to_le_bytes())
+        .put(at::SETTINGS_BYTES, (settings.len() as u64).to_le_bytes())
         .seal(&[], &archives);
     let mut bytes = Vec::with_capacity(HEADER_BYTES + archives.len());
     bytes.extend_from_slice(&header);
@@ -56,6 +59,15 @@ fn archived_operators(manifest: &Manifest) -> AlignedVec {
         return AlignedVec::new();
     }
     rkyv::to_bytes::<BoxedError>(&manifest.operators)
+        .expect("an archive in memory fails only beyond the 2 GiB that its pointers reach")
+}
+
+/// Nothing where there are none, as in files of before they were written.
+fn archived_settings(manifest: &Manifest) -> AlignedVec {
+    if manifest.settings.is_empty() {
+        return AlignedVec::new();
+    }
+    rkyv::to_bytes::<BoxedError>(&manifest.settings)
         .expect("an archive in memory fails only beyond the 2 GiB that its pointers reach")
 }
 
@@ -79,23 +91,32 @@ pub fn decode(file: &str, bytes: &[u8]) -> Result<Manifest, FormatError> {
     let header = HeaderReader::begin(file, 0, header, MANIFEST_MAGIC)?;
     let announced = header.u64_at(at::ARCHIVE_BYTES);
     let operators = header.u64_at(at::OPERATORS_BYTES);
+    let settings = header.u64_at(at::SETTINGS_BYTES);
     let present = archives.len() as u64;
-    let expected = announced.saturating_add(operators);
+    let expected = announced.saturating_add(operators).saturating_add(settings);
     header.check_equal(at::ARCHIVE_BYTES, "archive length", expected, present)?;
     header.check_crc(&[], archives)?;
-    header.check_zero(at::ZEROS..HEADER_BYTES)?;
+    header.check_zero(at::ZEROS..at::SETTINGS_BYTES)?;
     check_layout(&header)?;
-    let operators_at = archives.len() - usize::try_from(operators).unwrap_or(archives.len());
-    let (archive, operators) = archives.split_at(operators_at);
+    let (archives, settings) = split_last(archives, settings);
+    let (archive, operators) = split_last(archives, operators);
     let mut manifest = read_archive(&header, archive)?;
     if !operators.is_empty() {
-        manifest.operators = read_operators(&header, operators_at, operators)?;
+        manifest.operators = read_operators(&header, archive.len(), operators)?;
+    }
+    if !settings.is_empty() {
+        manifest.settings = read_settings(&header, archives.len(), settings)?;
     }
     let number = header.u64_at(at::CHECKPOINT);
     let what = "checkpoint number in header and archive";
     header.check_equal(at::CHECKPOINT, what, number, manifest.checkpoint)?;
     check_ranges(file, &manifest)?;
     Ok(manifest)
+}
+
+/// The last `length` bytes apart; their sum was compared with what is there.
+fn split_last(bytes: &[u8], length: u64) -> (&[u8], &[u8]) {
+    bytes.split_at(bytes.len() - usize::try_from(length).unwrap_or(bytes.len()))
 }
 
 /// Fingerprint of the archive types, of which [`archive_layout`] is a part.
@@ -149,4 +170,17 @@ fn read_operators(
     aligned.extend_from_slice(archive);
     let archived = rkyv::access::<ArchivedVec<ArchivedOperatorEntry>, BoxedError>(&aligned);
     rkyv::deserialize::<Vec<OperatorEntry>, BoxedError>(archived.map_err(invalid)?).map_err(invalid)
+}
+
+fn read_settings(
+    header: &HeaderReader<'_>,
+    offset: usize,
+    archive: &[u8],
+) -> Result<Vec<SettingEntry>, FormatError> {
+    let at = HEADER_BYTES + offset;
+    let invalid = |error: BoxedError| header.corrupt(at, "settings", "a valid archive", error);
+    let mut aligned = AlignedVec::<16>::with_capacity(archive.len());
+    aligned.extend_from_slice(archive);
+    let archived = rkyv::access::<ArchivedVec<ArchivedSettingEntry>, BoxedError>(&aligned);
+    rkyv::deserialize::<Vec<SettingEntry>, BoxedError>(archived.map_err(invalid)?).map_err(invalid)
 }

@@ -32,7 +32,7 @@ pub use header::{FORMAT_VERSION, HEADER_BYTES};
 pub use image::{ImageAddress, ImageFooter, ImageTable, ImageWriter};
 pub use layout::archive_layout;
 pub use manifest::{
-    ImageEntry, Manifest, NO_STAGE, OperatorEntry, SegmentEntry, ShardEntry, SinkEntry,
-    SourceEntry, SplitEntry, TableEntry, WatermarkEntry,
+    ImageEntry, Manifest, NO_STAGE, OperatorEntry, SegmentEntry, SettingEntry, ShardEntry,
+    SinkEntry, SourceEntry, SplitEntry, TableEntry, WatermarkEntry,
 };
 pub use manifest_codec::{decode, encode};
