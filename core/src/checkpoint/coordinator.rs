@@ -18,6 +18,7 @@ use super::listener::{CheckpointEvent, Listening};
 use super::phase::{Action, Answer, AskerId, Drop as Dropped, End, Event, Protocol};
 use super::report::CheckpointReport;
 use super::shard_watch::{ShardWatch, ShardsEnd};
+use super::traced;
 use super::watch::Watch;
 use super::writer::WriterCommand;
 use crate::error::Error;
@@ -319,6 +320,7 @@ impl Coordinator {
         }
         let settings = self.protocol.settings().clone();
         let shard_count = self.parts.shards.count();
+        traced::requested(epoch, last, &settings);
         let trace = CheckpointTrace::new(epoch, last, requested, shard_count, settings);
         self.parts.watch.history.note(&trace);
         self.listening.tell(&CheckpointEvent::Requested {
@@ -485,7 +487,7 @@ fn abort_in_flight(outcome: &Result<Ended, Error>, watch: &Watch, listening: &mu
         Err(error) => error.to_string(),
     };
     if let Some(checkpoint) = watch.history.abort_in_flight(&reason) {
-        tracing::warn!(checkpoint, reason, "checkpoint aborted");
+        traced::aborted(checkpoint, &reason);
         listening.tell(&CheckpointEvent::Aborted { checkpoint, reason });
     }
 }
@@ -506,13 +508,11 @@ fn announce(notice: &Notice, watch: &Watch, listening: &mut Listening) {
             listening.tell(&CheckpointEvent::Durable { checkpoint: *epoch });
         }
         Notice::Durable(report) => {
-            let (checkpoint, bytes) = (report.checkpoint, report.bytes);
-            tracing::debug!(checkpoint, bytes, "durable");
             *locked(&watch.newest) = Some(report.clone());
             listening.tell(&CheckpointEvent::Committed(report.clone()));
         }
-        Notice::Dropped { epoch, reason, .. } => {
-            tracing::warn!(checkpoint = epoch, reason, "checkpoint dropped");
+        Notice::Dropped { epoch, reason, why } => {
+            traced::dropped(*epoch, *why, reason);
             listening.tell(&CheckpointEvent::Dropped {
                 checkpoint: *epoch,
                 reason: reason.clone(),

@@ -5,6 +5,7 @@
 //! page entry of the chain, of one shard at a time.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use frazil_io::storage::{ReadAt, Storage};
 use frazil_state::PAGE_BYTES;
@@ -16,6 +17,7 @@ use super::budget::WriteBudget;
 use super::names;
 use super::restore::{VerifiedImage, read_segment};
 use crate::error::Error;
+use crate::statistics::nanos;
 
 /// Pages that are read from the base, merged and appended to the image together: 1 MiB.
 const BLOCK_PAGES: u32 = 256;
@@ -40,11 +42,19 @@ impl FoldJob {
     /// Damage in the files read, a failed write, or the end of the job; files already written are
     /// removed as far as that is possible.
     pub(crate) fn run(&self) -> Result<Vec<ImageEntry>, Error> {
+        let checkpoint = self.epoch;
+        let _span = tracing::debug_span!("fold", checkpoint).entered();
         let mut images = Vec::new();
         for index in 0..self.shards.len() {
             let shard = u16::try_from(index).expect("shards are at most 65535");
+            let begun = Instant::now();
             match self.fold_shard(shard) {
-                Ok(image) => images.push(image),
+                Ok(image) => {
+                    let bytes = image.length_bytes;
+                    let duration_ns = nanos(begun.elapsed());
+                    tracing::debug!(checkpoint, shard, bytes, duration_ns, "folded");
+                    images.push(image);
+                }
                 Err(error) => {
                     for done in 0..=shard {
                         // The next sweep tries again.

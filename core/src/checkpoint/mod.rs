@@ -38,6 +38,7 @@ mod settings_record;
 mod shard_watch;
 mod stored;
 mod template;
+mod traced;
 mod watch;
 mod writer;
 

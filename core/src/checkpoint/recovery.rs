@@ -25,6 +25,7 @@ use super::restoring::{RestoringJob, Unverified};
 use crate::error::Error;
 use crate::flow::{AssignedSplit, FlowPlan};
 use crate::source::Split;
+use crate::statistics::nanos;
 
 /// A job's state at its start.
 pub(crate) struct Recovered {
@@ -67,6 +68,11 @@ impl Recovered {
         begun: Instant,
     ) -> Self {
         let manifest = chosen.manifest;
+        let checkpoint = manifest.checkpoint;
+        let bytes: u64 = chosen.stores.iter().map(Store::used_bytes).sum();
+        let duration_ns = nanos(begun.elapsed());
+        let shard_count = manifest.shards.len();
+        tracing::info!(checkpoint, shard_count, bytes, duration_ns, "restored");
         Self {
             ledger,
             next_epoch,
@@ -74,8 +80,8 @@ impl Recovered {
                 checkpoint: manifest.checkpoint,
                 duration: begun.elapsed(),
                 restoring: None,
-                state_bytes: chosen.stores.iter().map(Store::used_bytes).sum(),
-                shard_count: manifest.shards.len(),
+                state_bytes: bytes,
+                shard_count,
                 splits: restored_splits(&manifest),
                 skipped: chosen.skipped,
                 left_behind: Vec::new(),
@@ -431,6 +437,7 @@ pub(super) fn restore(
     checkpoint: u64,
     mode: RestoreMode,
 ) -> Result<(Manifest, RestoredShards), Error> {
+    let _span = tracing::debug_span!("restore", checkpoint, ?mode).entered();
     let manifest = read_manifest(storage, checkpoint)?;
     let operators = check_manifest(storage, &manifest, identity, plan)?;
     let manifest = operators.translate(manifest, plan);

@@ -127,6 +127,13 @@ impl RestoringJob {
             // Relaxed: as in `Restoring`.
             let progress = &self.restoring.progress;
             progress.ended_ns.store(ended_ns, Ordering::Relaxed);
+            let bytes = self.restoring.verified_bytes();
+            tracing::info!(
+                checkpoint = self.checkpoint,
+                bytes,
+                duration_ns = ended_ns,
+                "verified"
+            );
             if let Ok(mut statistics) = statistics.lock() {
                 statistics.restoring_ns = ended_ns;
                 statistics.restored_bytes = self.restoring.verified_bytes();

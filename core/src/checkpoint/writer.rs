@@ -27,6 +27,7 @@ use super::outlets::{Outlets, SinkFailure, StagedRows};
 use super::phase::Drop as Dropped;
 use super::report::CheckpointReport;
 use super::template::ManifestTemplate;
+use super::traced;
 use super::watch::Watch;
 use crate::error::Error;
 use crate::shard::{FromWriter, JobControl, ShardLink, ToWriter};
@@ -245,6 +246,7 @@ impl Writer {
             ToWriter::Frozen { epoch, align } => {
                 self.catch_up(epoch);
                 if let Some(assembly) = self.assembly.as_mut().filter(|a| a.epoch == epoch) {
+                    traced::frozen(&assembly.trace, shard, align);
                     assembly.trace.shards[shard].align = Some(align);
                     self.parts.watch.history.note(&assembly.trace);
                 }
@@ -257,6 +259,8 @@ impl Writer {
             ToWriter::Snapshot(report) => {
                 self.catch_up(report.epoch);
                 if let Some(assembly) = self.assembly.as_mut().filter(|a| a.epoch == report.epoch) {
+                    let bytes = assembly.trace.shards[shard].bytes;
+                    traced::captured(report.epoch, shard, &report, bytes);
                     assembly.report(shard, *report);
                     self.parts.watch.history.note(&assembly.trace);
                 }
@@ -355,12 +359,16 @@ impl Writer {
     fn publish(&mut self) -> Result<CheckpointReport, PublishFailure> {
         let assembly = self.assembly.as_mut().expect("complete() looked");
         let written_at = Instant::now();
+        let epoch = assembly.epoch;
+        let written_bytes = assembly.segment_bytes();
+        traced::written(epoch, written_bytes, written_at - assembly.requested);
+        let syncing = traced::sync_span(epoch).entered();
         let segment = match &self.parts.storage {
             Some(_) => assembly.sync()?,
             None => None,
         };
-        let epoch = assembly.epoch;
         let sinks = self.parts.outlets.pre_commit(epoch)?;
+        drop(syncing);
         let synced_at = Instant::now();
         assembly.trace.sync = Some(PhaseTime {
             start: written_at,
@@ -375,7 +383,10 @@ impl Writer {
             let manifest = template.fill(assembly, ledger, segment, sinks, settings);
             let archive = encode(&manifest);
             bytes += archive.len() as u64;
-            if let Err(error) = storage.publish(&names::manifest(epoch), &archive) {
+            let publishing = traced::publish_span(epoch);
+            let published =
+                publishing.in_scope(|| storage.publish(&names::manifest(epoch), &archive));
+            if let Err(error) = published {
                 if error.is_undecided() {
                     self.parts.ledger.undecided(&manifest);
                     assembly.keep();
@@ -401,6 +412,8 @@ impl Writer {
             end: durable_at,
         };
         assembly.trace.publish = Some(publish);
+        let sync = synced_at - written_at;
+        traced::published(assembly.epoch, bytes, sync, publish.duration());
         assembly.trace.outcome = CheckpointOutcome::Durable;
         assembly.trace.bytes = bytes;
         self.parts.watch.history.note(&assembly.trace);
@@ -487,10 +500,13 @@ impl Writer {
             return Ok(());
         }
         let begun = report.durable_at;
-        match self.parts.outlets.commit(report.checkpoint) {
+        let committing = traced::commit_span(report.checkpoint);
+        match committing.in_scope(|| self.parts.outlets.commit(report.checkpoint)) {
             Ok(output_bytes) => {
                 report.output_bytes = output_bytes;
-                trace.commit = Some(PhaseTime::since(begun));
+                let commit = PhaseTime::since(begun);
+                traced::committed(report.checkpoint, output_bytes, commit.duration());
+                trace.commit = Some(commit);
                 trace.outcome = CheckpointOutcome::Committed;
                 self.parts.watch.history.note(trace);
                 self.commit_failed_at = None;

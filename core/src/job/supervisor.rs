@@ -65,6 +65,8 @@ impl Supervisor {
                 None => return Ok(Ended::Canceled),
             };
             is_last_run = lasting.shared.wish().is_some();
+            let checkpoint = run.recovery.as_ref().map(|recovery| recovery.checkpoint);
+            tracing::info!(job = lasting.job.name, checkpoint, "restarted");
             lasting.shared.up(run.links.clone(), run.recovery.as_ref());
         }
     }
