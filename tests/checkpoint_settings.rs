@@ -3,6 +3,7 @@
 //! the machine is.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
@@ -18,11 +19,38 @@ use frazil_tests::MortalStorage;
 const NEVER: Duration = Duration::from_secs(3_600);
 const SHARDS: usize = 2;
 
+/// A record at which the shard stands until it is let go.
+const STANDS: u64 = u64::MAX;
+
+/// Whether the shard stands, and may go on.
+#[derive(Clone, Debug, Default)]
+struct Stand(Arc<(AtomicBool, AtomicBool)>);
+
+impl Stand {
+    fn pass(&self, record: u64) {
+        while record == STANDS && !self.0.1.load(Ordering::Relaxed) {
+            self.0.0.store(true, Ordering::Relaxed);
+            std::thread::yield_now();
+        }
+    }
+
+    fn wait(&self) {
+        while !self.0.0.load(Ordering::Relaxed) {
+            std::thread::yield_now();
+        }
+    }
+
+    fn let_go(&self) {
+        self.0.1.store(true, Ordering::Relaxed);
+    }
+}
+
 /// A job whose records are pushed, and what it tells.
 struct Pushed {
     handle: JobHandle,
     records: Pusher<u64>,
     count: Count,
+    stand: Stand,
     events: Receiver<CheckpointEvent>,
 }
 
@@ -49,8 +77,12 @@ impl Pushed {
         let (records, source) = push::channel::<u64>(1 << 16);
         let count = Count::new();
         let rows = count.clone();
+        let stand = Stand::default();
+        let in_flow = stand.clone();
         let handle = job.build().expect("valid settings").start(move |flow| {
+            let stand = in_flow.clone();
             flow.source(source.clone())
+                .inspect(move |record| stand.pass(*record))
                 .key_by_value(|record| *record)
                 .aggregate("count", 0u64, |count, _record| *count += 1)
                 .sink(rows.clone());
@@ -59,6 +91,7 @@ impl Pushed {
             handle: handle.expect("starts"),
             records,
             count,
+            stand,
             events,
         }
     }
@@ -268,13 +301,16 @@ fn past_the_age_the_job_stops_if_told_to() {
 
 #[test]
 fn timeout_drops_one_that_takes_longer() {
-    let job = Pushed::start(CheckpointSettings::manual().timeout(Duration::from_nanos(1)));
-    job.push(0..50_000);
+    let job = Pushed::start(CheckpointSettings::manual().timeout(Duration::from_millis(1)));
+    // The barrier cannot pass.
+    job.records.push(STANDS).expect("the job runs");
+    job.stand.wait();
     let dropped = job.handle.checkpoint();
     let Err(Error::CheckpointDropped { reason, .. }) = dropped else {
         panic!("{dropped:?}");
     };
     assert!(reason.contains("timeout"), "{reason}");
+    job.stand.let_go();
     let settings = job.handle.checkpoint_settings().timeout(NEVER);
     job.handle.change_checkpoints(settings).expect("valid");
     job.handle.checkpoint().expect("durable");
