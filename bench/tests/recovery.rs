@@ -45,7 +45,7 @@ fn a_killed_job_comes_back_and_the_time_is_split() {
     let folder = tempfile::tempdir().unwrap();
     let json = folder.path().join("recovery.json");
     let json_text = json.to_str().unwrap();
-    let more = ["--state", "2MiB", "--count", "1", "--json", json_text];
+    let more = ["--sizes", "2MiB", "--count", "1", "--json", json_text];
     let ended = recovery(folder.path(), &more).wait_with_output().unwrap();
     let text = String::from_utf8(ended.stdout).unwrap();
     assert!(ended.status.success(), "{text}");
@@ -54,9 +54,10 @@ fn a_killed_job_comes_back_and_the_time_is_split() {
         "{text}"
     );
     let json: serde_json::Value = serde_json::from_slice(&fs::read(json).unwrap()).unwrap();
-    assert!(json["chain_bytes"].as_u64().unwrap() > 2 << 20);
+    let size = &json["sizes"][0];
+    assert!(size["chain_bytes"].as_u64().unwrap() > 2 << 20);
     for restore in ["eager", "mapped"] {
-        let modes = json["modes"].as_array().unwrap();
+        let modes = size["modes"].as_array().unwrap();
         let mode = modes
             .iter()
             .find(|mode| mode["restore"] == restore)
@@ -73,7 +74,7 @@ fn a_killed_job_comes_back_and_the_time_is_split() {
 #[test]
 fn an_interrupt_leaves_no_child_and_no_file() {
     let folder = tempfile::tempdir().unwrap();
-    let mut parent = recovery(folder.path(), &["--state", "64MiB"]);
+    let mut parent = recovery(folder.path(), &["--sizes", "64MiB"]);
     // The parent and its child.
     wait_until("a child starts", || processes_naming(folder.path()) == 2);
     let work = folder.path().join("recovery");

@@ -1,13 +1,17 @@
 //! The files of the newest checkpoint, and reading them without an engine.
 
 use crate::measure_error::MeasureError;
+use rustix::fs::{Advice, fadvise};
+use rustix::io::{ReadWriteFlags, preadv2};
 use std::fs::{self, File};
 use std::hint::black_box;
-use std::io::Read;
+use std::io::{self, IoSliceMut, Read};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 const BLOCK_BYTES: usize = 1 << 20;
+/// Places of a file that are looked at for cached bytes.
+const LOOKS: u64 = 8;
 
 /// What a file in a checkpoint directory holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +71,22 @@ impl CheckpointFiles {
         Ok(files)
     }
 
+    /// Asks the system to forget the cached bytes of all of them, which needs no rights; true if
+    /// none were found afterwards. Some file systems keep them, and so does memory on a tmpfs.
+    pub(super) fn evict(&self) -> Result<bool, MeasureError> {
+        let mut is_cold = true;
+        for path in &self.paths {
+            let failed = || MeasureError::file("evict", path);
+            let file = File::open(path).map_err(failed())?;
+            let length = file.metadata().map_err(failed())?.len();
+            forget(&file).map_err(failed())?;
+            is_cold &= !has_cached_bytes(&file, length);
+            // A look may have begun to read ahead.
+            forget(&file).map_err(failed())?;
+        }
+        Ok(is_cold)
+    }
+
     /// Reads all of them; gives the seconds that it took.
     pub(super) fn read(&self) -> Result<f64, MeasureError> {
         let mut block = vec![0; BLOCK_BYTES];
@@ -80,6 +100,20 @@ impl CheckpointFiles {
         }
         Ok(begun.elapsed().as_secs_f64())
     }
+}
+
+fn forget(file: &File) -> io::Result<()> {
+    Ok(fadvise(file, 0, None, Advice::DontNeed)?)
+}
+
+/// Whether some place of the file can be read without waiting for a disk.
+fn has_cached_bytes(file: &File, length: u64) -> bool {
+    (0..LOOKS).any(|look| {
+        let mut byte = [0];
+        let offset = length / LOOKS * look;
+        let mut into = [IoSliceMut::new(&mut byte)];
+        preadv2(file, &mut into, offset, ReadWriteFlags::NOWAIT).is_ok_and(|read| read > 0)
+    })
 }
 
 #[cfg(test)]
@@ -105,6 +139,9 @@ mod tests {
         let files = CheckpointFiles::of(folder.path()).unwrap();
         assert_eq!((files.base_bytes, files.chain_bytes), (300, 5_000));
         assert_eq!(files.paths.len(), 4);
+        assert!(files.read().unwrap() > 0.0);
+        // Whether it may be cold is the file system's; that it can be asked for is not.
+        files.evict().unwrap();
         assert!(files.read().unwrap() > 0.0);
         assert!(CheckpointFiles::of(&folder.path().join("none")).is_err());
     }

@@ -8,13 +8,9 @@ use crate::measure_error::MeasureError;
 use crate::workload::{Keys, RecordBytes};
 use serde::Serialize;
 use std::env;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
-
-/// Writing 3 there drops the page cache; root may.
-const DROP_CACHES: &str = "/proc/sys/vm/drop_caches";
 
 /// A killed job that can be restarted again and again: a restart writes nothing.
 pub(crate) struct Restarts {
@@ -98,6 +94,11 @@ impl Restarts {
         Ok(Split::new(begun_ns, &found))
     }
 
+    /// Takes the files out of the page cache; true if they are.
+    pub(crate) fn evict(&self) -> Result<bool, MeasureError> {
+        self.files.evict()
+    }
+
     /// Reads the same files without an engine; gives ms.
     pub(crate) fn read_raw(&self) -> Result<f64, MeasureError> {
         Ok(self.files.read()? * 1e3)
@@ -136,16 +137,6 @@ impl Split {
             steady_ms: found.steady_ns.map(|steady_ns| ms(begun_ns, steady_ns)),
         }
     }
-}
-
-/// Empties the page cache of this machine.
-///
-/// # Errors
-///
-/// What the system says where that is not allowed.
-pub(super) fn drop_caches() -> Result<(), MeasureError> {
-    rustix::fs::sync();
-    fs::write(DROP_CACHES, "3").map_err(MeasureError::file("write to", DROP_CACHES))
 }
 
 /// Runs a child until it has said something, and kills it.
