@@ -42,6 +42,7 @@
 //! | [`checkpoint`] | what one checkpoint is made of |
 //! | [`recovery`] | from a kill to the first correct record |
 //! | [`throughput`] | the highest rate that is sustained |
+//! | `sweep` | latency at parts of it |
 //! | [`files`] | `.hgrm` and `.hlog` |
 //! | [`measure_error`] | why something could not be measured |
 
@@ -79,6 +80,7 @@ pub mod reference;
 pub mod result;
 pub mod scratch;
 pub mod state_bench;
+mod sweep;
 pub mod text;
 pub mod throughput;
 pub mod work_folder;

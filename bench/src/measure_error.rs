@@ -134,6 +134,15 @@ pub enum MeasureError {
         /// How long a window has to be.
         seconds: u64,
     },
+    /// Parts of the highest sustained rate were asked for.
+    #[error(
+        "no rate is sustained, not even a hundredth of the {saturated} that come out when all is \
+         due at once; is the machine busy?"
+    )]
+    NoSustainedRate {
+        /// What came out.
+        saturated: String,
+    },
     /// What checkpoints cost was asked for without any.
     #[error("the options name no checkpoints; call `Options::checkpoints`")]
     NoCheckpoints,

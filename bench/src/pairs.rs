@@ -49,6 +49,17 @@ impl PairPlan {
     }
 }
 
+#[cfg(test)]
+impl PairPlan {
+    /// For tests that look at no figure.
+    pub(crate) fn brief(pair_count: usize) -> Self {
+        Self {
+            pair_count,
+            floor_time: Duration::from_millis(1),
+        }
+    }
+}
+
 /// One A and the B after it.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PairValue {
@@ -186,10 +197,7 @@ mod tests {
 
     #[test]
     fn sides_take_turns_after_a_warm_up() {
-        let plan = PairPlan {
-            pair_count: 2,
-            floor_time: Duration::from_millis(1),
-        };
+        let plan = PairPlan::brief(2);
         let mut order = Vec::new();
         let cell = measure_pairs(plan, |side| {
             order.push(side);

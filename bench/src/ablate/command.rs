@@ -218,10 +218,7 @@ mod tests {
             rate: NonZeroU64::new(20_000).unwrap(),
             common: CommonArguments::in_folder(folder.path()),
         };
-        let plan = PairPlan {
-            pair_count: 1,
-            floor_time: Duration::from_millis(1),
-        };
+        let plan = PairPlan::brief(1);
         let work = Work {
             full_speed: Duration::from_millis(20),
             fixed_rate: Duration::from_millis(100),

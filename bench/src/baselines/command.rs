@@ -202,10 +202,7 @@ mod tests {
             keys: Some(1_000),
             common: CommonArguments::in_folder(folder.path()),
         };
-        let plan = PairPlan {
-            pair_count: 1,
-            floor_time: Duration::from_millis(1),
-        };
+        let plan = PairPlan::brief(1);
         let mut out = Vec::new();
         measure(&arguments, plan, Duration::from_millis(20), &mut out).unwrap();
         let text = String::from_utf8(out).unwrap();

@@ -5,9 +5,11 @@ use super::verdict::Change;
 use crate::exit::Exit;
 use crate::measure_error::MeasureError;
 use crate::ratios::short;
+use crate::result::{SCHEMA_VERSION, write_json};
 use clap::Args;
+use serde::Serialize;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The options of `compare`.
 #[derive(Clone, Debug, Args)]
@@ -18,6 +20,27 @@ pub struct CompareArguments {
     /// Another one, of the version or machine that is to be judged
     #[arg(value_name = "B.json")]
     pub second: PathBuf,
+    /// File for the comparison
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+}
+
+#[derive(Serialize)]
+struct Stored<'a> {
+    schema_version: u32,
+    command: &'static str,
+    first: &'a Path,
+    second: &'a Path,
+    rows: &'a [Row],
+}
+
+/// A ratio of both files, or of one of them.
+#[derive(Serialize)]
+struct Row {
+    name: String,
+    a: Option<Entry>,
+    b: Option<Entry>,
+    change: Option<Change>,
 }
 
 /// Prints both files side by side, with the change and how sure it is.
@@ -41,44 +64,74 @@ pub fn run(arguments: &CompareArguments, out: &mut impl Write) -> Result<Exit, M
     }
     writeln!(
         out,
-        "{:<13} {:<24} {:<24} B / A, with 95 % confidence",
+        "{:<21} {:<24} {:<24} B / A, with 95 % confidence",
         "", "A", "B"
     )?;
+    let rows = rows(first.entries, second.entries);
     let mut counts = [0_u32; 4];
-    for one in &first.entries {
-        let other = second.entries.iter().find(|other| other.name == one.name);
-        let Some(other) = other else {
-            writeln!(out, "{:<13} {:<24} only in A", one.name, text(one))?;
-            continue;
-        };
-        let change = Change::between(one, other);
-        counts[change.verdict as usize] += 1;
-        writeln!(
-            out,
-            "{:<13} {:<24} {:<24} {:<24} {}",
-            one.name,
-            text(one),
-            text(other),
-            describe(&change),
-            change.verdict.text()
-        )?;
-    }
-    let is_new = |other: &&Entry| first.entries.iter().all(|one| one.name != other.name);
-    for other in second.entries.iter().filter(is_new) {
-        writeln!(
-            out,
-            "{:<13} {:<24} {:<24} only in B",
-            other.name,
-            "",
-            text(other)
-        )?;
+    for row in &rows {
+        row.print(out)?;
+        if let Some(change) = &row.change {
+            counts[change.verdict as usize] += 1;
+        }
     }
     let [same, better, worse, unknown] = counts;
     writeln!(
         out,
         "{same} the same, {better} better, {worse} worse, {unknown} without a value on a side"
     )?;
+    if let Some(path) = &arguments.json {
+        let stored = Stored {
+            schema_version: SCHEMA_VERSION,
+            command: "compare",
+            first: &arguments.first,
+            second: &arguments.second,
+            rows: &rows,
+        };
+        write_json(path, &stored)?;
+    }
     Ok(if worse > 0 { Exit::Worse } else { Exit::Ok })
+}
+
+/// Those of the first file in its order, then those that only the second has.
+fn rows(first: Vec<Entry>, mut second: Vec<Entry>) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for a in first {
+        let at = second.iter().position(|b| b.name == a.name);
+        let b = at.map(|at| second.remove(at));
+        rows.push(Row {
+            name: a.name.clone(),
+            change: b.as_ref().map(|b| Change::between(&a, b)),
+            a: Some(a),
+            b,
+        });
+    }
+    rows.extend(second.into_iter().map(|b| Row {
+        name: b.name.clone(),
+        a: None,
+        b: Some(b),
+        change: None,
+    }));
+    rows
+}
+
+impl Row {
+    fn print(&self, out: &mut impl Write) -> Result<(), MeasureError> {
+        let side = |entry: &Option<Entry>| entry.as_ref().map_or_else(String::new, text);
+        let end = match (&self.change, &self.a) {
+            (Some(change), _) => format!("{:<24} {}", describe(change), change.verdict.text()),
+            (None, Some(_)) => "only in A".to_owned(),
+            (None, None) => "only in B".to_owned(),
+        };
+        writeln!(
+            out,
+            "{:<21} {:<24} {:<24} {end}",
+            self.name,
+            side(&self.a),
+            side(&self.b)
+        )?;
+        Ok(())
+    }
 }
 
 fn text(entry: &Entry) -> String {
@@ -145,6 +198,7 @@ mod tests {
             let arguments = CompareArguments {
                 first: first.clone(),
                 second: second.clone(),
+                json: Some(folder.path().join("compared.json")),
             };
             let exit = run(&arguments, &mut out).unwrap();
             (exit, String::from_utf8(out).unwrap())
@@ -161,6 +215,18 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part} is missing in {text}");
         }
+        let text = fs::read(folder.path().join("compared.json")).unwrap();
+        let stored: serde_json::Value = serde_json::from_slice(&text).unwrap();
+        let row = &stored["rows"][2];
+        assert_eq!(
+            (&row["name"], &row["change"]["verdict"]),
+            (&"G7".into(), &"worse".into())
+        );
+        assert_eq!(
+            (&row["a"]["value"], &row["b"]["value"]),
+            (&1.2.into(), &1.3.into())
+        );
+        assert!(stored["rows"][4]["a"].is_null());
         assert_eq!(compare(&first, &first).0, Exit::Ok);
     }
 }

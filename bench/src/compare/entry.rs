@@ -5,13 +5,13 @@ use crate::measure_error::MeasureError;
 use crate::pairs::PairValue;
 use crate::ratios::Ratio;
 use crate::result::{OverheadResult, SCHEMA_VERSION, Spread};
-use serde::Deserialize;
 use serde::de::Error;
+use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::Path;
 
 /// A ratio with the pairs that it was measured by.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct Entry {
     pub(super) name: String,
     pub(super) value: Option<f64>,
@@ -41,11 +41,24 @@ enum Stored {
         latency_p999_pairs: Vec<PairValue>,
         cpu_ns_pairs: Vec<PairValue>,
     },
+    Sweep {
+        schema_version: u32,
+        machine: Machine,
+        loads: Vec<LoadPairs>,
+    },
     Demo {
         schema_version: u32,
         machine: Machine,
         overhead: OverheadResult,
     },
+}
+
+/// One rate of `overhead --sweep`.
+#[derive(Deserialize)]
+struct LoadPairs {
+    load: f64,
+    latency_p999_pairs: Vec<PairValue>,
+    cpu_ns_pairs: Vec<PairValue>,
 }
 
 impl Results {
@@ -72,9 +85,9 @@ impl Stored {
     fn schema_version(&self) -> Option<u32> {
         match self {
             Self::Ratios(_) => None,
-            Self::Overhead { schema_version, .. } | Self::Demo { schema_version, .. } => {
-                Some(*schema_version)
-            }
+            Self::Overhead { schema_version, .. }
+            | Self::Sweep { schema_version, .. }
+            | Self::Demo { schema_version, .. } => Some(*schema_version),
         }
     }
 }
@@ -98,6 +111,10 @@ impl From<Stored> for Results {
                 ],
                 machine: Some(machine),
             },
+            Stored::Sweep { machine, loads, .. } => Self {
+                entries: loads.iter().flat_map(LoadPairs::entries).collect(),
+                machine: Some(machine),
+            },
             Stored::Demo {
                 machine, overhead, ..
             } => {
@@ -108,6 +125,16 @@ impl From<Stored> for Results {
                 }
             }
         }
+    }
+}
+
+impl LoadPairs {
+    fn entries(&self) -> [Entry; 2] {
+        let at = |what| format!("{what} at {:.0} %", self.load * 100.0);
+        [
+            Entry::of_pairs(&at("p99.9 on/off"), false, ratios(&self.latency_p999_pairs)),
+            Entry::of_pairs(&at("CPU on/off"), false, ratios(&self.cpu_ns_pairs)),
+        ]
     }
 }
 
@@ -151,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn files_of_three_commands_are_understood() {
+    fn files_of_all_commands_with_pairs_are_understood() {
         let ratio = Ratio::of_value("G1", 0.8, "", String::new());
         let results = read(&serde_json::to_value([ratio]).unwrap()).unwrap();
         assert!(results.entries[0].is_higher_better && results.machine.is_none());
@@ -166,6 +193,13 @@ mod tests {
         let results = read(&overhead).unwrap();
         assert_eq!(results.entries.len(), 2);
         assert_eq!(results.entries[0].value, Some(1.5));
+        let sweep = json!({
+            "schema_version": SCHEMA_VERSION,
+            "machine": machine,
+            "loads": [{ "load": 0.7, "latency_p999_pairs": [pair], "cpu_ns_pairs": [pair] }],
+        });
+        let results = read(&sweep).unwrap();
+        assert_eq!(results.entries[1].name, "CPU on/off at 70 %");
         let spread = json!({ "median": 0.9, "min": 0.9, "max": 0.9 });
         let pairs = json!([{ "off": 10.0, "on": 9.0 }]);
         let demo = json!({

@@ -2,12 +2,14 @@
 
 use super::bootstrap::factor_interval;
 use super::entry::Entry;
+use serde::Serialize;
 
 /// A median of fewer pairs has no interval of its own: spreads are compared.
 const PAIR_COUNT_MIN: usize = 3;
 
 /// How the second measurement of a ratio lies to the first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub(super) enum Verdict {
     /// The difference may be chance.
     Same,
@@ -20,7 +22,7 @@ pub(super) enum Verdict {
 }
 
 /// What became of a ratio.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub(super) struct Change {
     pub(super) verdict: Verdict,
     /// The second value by the first; none where there is no such factor.

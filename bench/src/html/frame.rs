@@ -143,9 +143,12 @@ pub(super) fn horizontal_axis(plot: &Plot, axis: &Axis) -> Markup {
     }
 }
 
+/// Of digits and signs, with the widest font that is likely to be there.
+const GLYPH_WIDTH: f64 = 8.4;
+
 /// Text in the middle of `x` that does not leave the page.
 fn within(plot: &Plot, x: f64, text: &str) -> f64 {
-    let half = 3.6 * text.chars().count() as f64;
+    let half = GLYPH_WIDTH / 2.0 * text.chars().count() as f64;
     x.clamp(half, plot.size.width() - half)
 }
 
@@ -214,6 +217,13 @@ impl Figure {
             keys,
             body: [Size::Wide, Size::Narrow].map(draw),
         }
+    }
+
+    /// The same as one of several like it.
+    pub(super) fn among(mut self, id: &str, title: &str) -> Self {
+        self.id = format!("{id}-{}", self.id);
+        self.title = format!("{title}: {}", self.title);
+        self
     }
 
     pub(super) fn markup(&self) -> Markup {

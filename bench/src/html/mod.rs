@@ -7,7 +7,7 @@
 //!
 //! | module | one sentence |
 //! |---|---|
-//! | `of_open_loop`, `of_demo`, `of_ratios` | what each command shows |
+//! | `of_open_loop`, `of_sweep`, `of_demo`, `of_ratios` | what each command shows |
 //! | `page` | the page around it, with machine, threads and command line |
 //! | `frame` | axes, labels, legends; every chart is drawn for wide pages and for phones |
 //! | `percentiles`, `timeline`, `phases`, `waterfall`, `sizes` | charts of a measurement |
@@ -20,6 +20,7 @@ mod frame;
 mod of_demo;
 mod of_open_loop;
 mod of_ratios;
+mod of_sweep;
 mod page;
 #[cfg(test)]
 mod page_tests;
@@ -36,4 +37,5 @@ mod words;
 pub(crate) use of_demo::of_demo;
 pub(crate) use of_open_loop::{of_latency, of_overhead};
 pub(crate) use of_ratios::of_ratios;
+pub(crate) use of_sweep::{of_latency_sweep, of_overhead_sweep};
 pub(crate) use page::Page;

@@ -1,7 +1,9 @@
 //! The page of `demo`.
 
+use super::frame::Figure;
 use super::page::{Page, Tile};
 use super::percentiles::{self, Curve};
+use super::timeline::{Timeline, Window};
 use super::words::Quantity;
 use super::{phases, progress_chart, sizes, waterfall};
 use crate::demo::kill_run::KillReport;
@@ -49,27 +51,7 @@ pub(crate) fn of_demo(
             value: Quantity::PerSecond.text(on),
             note: format!("{} checkpoints", grouped(measurement.checkpoint_count)),
         });
-        let (on, off) = (measurement.costs.latency(), measurement.off_costs.latency());
-        figures.extend(percentiles::figure(
-            "percentiles",
-            "Latency of rows at full load, checkpoints on and off",
-            "From reading a record to its row at the sink, with all shards saturated.",
-            &[
-                Curve {
-                    name: "checkpoints on",
-                    class: "on",
-                    histogram: &on,
-                },
-                Curve {
-                    name: "checkpoints off",
-                    class: "off",
-                    histogram: &off,
-                },
-            ],
-        ));
-        figures.extend(phases::figure(&measurement.costs));
-        figures.extend(waterfall::figures(&measurement.traces));
-        figures.extend(sizes::figure(&measurement.traces));
+        figures.extend(cost_figures(measurement));
     }
     Page {
         command: "demo",
@@ -87,6 +69,58 @@ pub(crate) fn of_demo(
         figures,
         shard_count,
         facts: vec![("Driver", driver.to_owned())],
+    }
+}
+
+/// What checkpoints cost, in charts.
+fn cost_figures(measurement: &Measurement) -> Vec<Figure> {
+    let mut figures: Vec<Figure> = Vec::new();
+    let (on, off) = (measurement.costs.latency(), measurement.off_costs.latency());
+    figures.extend(percentiles::figure(
+        "percentiles",
+        "Latency of rows at full load, checkpoints on and off",
+        "From reading a record to its row at the sink, with all shards saturated.",
+        &[
+            Curve {
+                name: "checkpoints on",
+                class: "on",
+                histogram: &on,
+            },
+            Curve {
+                name: "checkpoints off",
+                class: "off",
+                histogram: &off,
+            },
+        ],
+    ));
+    let timeline = timeline(measurement);
+    figures.extend(timeline.latency(
+        "The last pair of runs, each in a job of its own; percentiles of each twentieth of a run.",
+    ));
+    figures.extend(phases::figure(&measurement.costs));
+    figures.extend(waterfall::figures(&measurement.traces));
+    figures.extend(sizes::figure(&measurement.traces));
+    figures.extend(timeline.memory());
+    figures
+}
+
+fn timeline(measurement: &Measurement) -> Timeline<'_> {
+    let [on, off] = &measurement.parts;
+    Timeline {
+        windows: vec![
+            Window {
+                name: "checkpoints off",
+                class: "off",
+                parts: off,
+                traces: &[],
+            },
+            Window {
+                name: "checkpoints on",
+                class: "on",
+                parts: on,
+                traces: &measurement.traces,
+            },
+        ],
     }
 }
 

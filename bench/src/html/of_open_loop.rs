@@ -16,35 +16,6 @@ use hdrhistogram::Histogram;
 /// What `latency` found; `work` says of what.
 pub(crate) fn of_latency(report: &Report, work: &str, shard_count: usize) -> Page {
     let all = report.latencies.all();
-    let name = if report.interval.is_some() {
-        "checkpoints on"
-    } else {
-        "checkpoints off"
-    };
-    let curve = Curve {
-        name,
-        class: "on",
-        histogram: &all,
-    };
-    let timeline = Timeline {
-        windows: vec![Window {
-            name,
-            class: "on",
-            parts: &report.parts,
-            traces: &report.traces,
-        }],
-    };
-    let mut figures: Vec<Figure> = Vec::new();
-    figures.extend(percentiles::figure(
-        "percentiles",
-        "Latency by percentile",
-        "From the moment an event was due, however late it was read.",
-        &[curve],
-    ));
-    figures.extend(timeline.latency("Percentiles of each tenth of a second."));
-    figures.extend(attribution(report));
-    figures.extend(of_checkpoints(report));
-    figures.extend(timeline.memory());
     Page {
         command: "latency",
         lead: format!("{work}. {}", offered(report)),
@@ -54,7 +25,7 @@ pub(crate) fn of_latency(report: &Report, work: &str, shard_count: usize) -> Pag
             .collect(),
         doubts: report.doubts(),
         tables: Vec::new(),
-        figures,
+        figures: latency_figures(report),
         shard_count,
         facts: facts(report),
     }
@@ -92,6 +63,41 @@ pub(crate) fn of_overhead(overhead: &Overhead, work: &str, shard_count: usize) -
         shard_count,
         facts: facts(on),
     }
+}
+
+/// The charts of one side alone.
+pub(super) fn latency_figures(report: &Report) -> Vec<Figure> {
+    let all = report.latencies.all();
+    let name = if report.interval.is_some() {
+        "checkpoints on"
+    } else {
+        "checkpoints off"
+    };
+    let curve = Curve {
+        name,
+        class: "on",
+        histogram: &all,
+    };
+    let timeline = Timeline {
+        windows: vec![Window {
+            name,
+            class: "on",
+            parts: &report.parts,
+            traces: &report.traces,
+        }],
+    };
+    let mut figures: Vec<Figure> = Vec::new();
+    figures.extend(percentiles::figure(
+        "percentiles",
+        "Latency by percentile",
+        "From the moment an event was due, however late it was read.",
+        &[curve],
+    ));
+    figures.extend(timeline.latency("Percentiles of each tenth of a second."));
+    figures.extend(attribution(report));
+    figures.extend(of_checkpoints(report));
+    figures.extend(timeline.memory());
+    figures
 }
 
 /// The charts of both sides.
@@ -201,10 +207,9 @@ fn latency_tiles(all: &Histogram<u64>) -> Vec<Tile> {
     let tile = |(name, label)| {
         let percentile = PERCENTILES.iter().find(|one| one.name == name);
         let value = percentile.and_then(|one| one.of(all));
-        let text = |value: u64| Quantity::Nanoseconds.text(value as f64);
         Tile {
             label,
-            value: value.map_or_else(|| "\u{2013}".to_owned(), text),
+            value: carried(value),
             note: if value.is_some() {
                 format!("of {} events", Quantity::Count.text(all.len() as f64))
             } else {
@@ -213,6 +218,12 @@ fn latency_tiles(all: &Histogram<u64>) -> Vec<Tile> {
         }
     };
     labels.map(tile).to_vec()
+}
+
+/// A latency, or a dash where the samples do not carry it.
+pub(super) fn carried(value_ns: Option<u64>) -> String {
+    let text = |value: u64| Quantity::Nanoseconds.text(value as f64);
+    value_ns.map_or_else(|| "\u{2013}".to_owned(), text)
 }
 
 fn ratio_tile(label: &'static str, cell: &PairedCell) -> Tile {
@@ -228,7 +239,10 @@ fn reached(report: &Report) -> Tile {
     Tile {
         label: "rate reached",
         value: Quantity::PerSecond.text(report.reached_rate()),
-        note: format!("{:.0} ns of CPU an event", report.cpu_ns_per_event()),
+        note: format!(
+            "{} of CPU an event",
+            Quantity::Nanoseconds.text(report.cpu_ns_per_event())
+        ),
     }
 }
 
@@ -243,7 +257,7 @@ fn offered(report: &Report) -> String {
     }
 }
 
-fn facts(report: &Report) -> Vec<(&'static str, String)> {
+pub(super) fn facts(report: &Report) -> Vec<(&'static str, String)> {
     let [before, after] = report
         .floor_ns
         .map(|floor| Quantity::Nanoseconds.text(floor));

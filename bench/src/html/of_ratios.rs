@@ -21,9 +21,8 @@ pub(crate) fn of_ratios(ratios: &[Ratio], kept: &[(String, Overhead)]) -> Page {
     };
     let mut figures = Vec::new();
     for (id, overhead) in kept {
-        for mut figure in overhead_figures(overhead) {
-            figure.id = format!("{}-{}", id.to_lowercase(), figure.id);
-            figure.title = format!("{id}: {}", figure.title);
+        for figure in overhead_figures(overhead) {
+            let mut figure = figure.among(&id.to_lowercase(), id);
             figure.note = format!("{}. {}", what(id), figure.note);
             figures.push(figure);
         }

@@ -2,7 +2,7 @@
 //! a title, labelled axes and units, the figures that matter in large type.
 
 use super::page::Page;
-use super::{of_demo, of_latency, of_overhead, of_ratios};
+use super::{of_demo, of_latency, of_latency_sweep, of_overhead, of_overhead_sweep, of_ratios};
 use crate::demo::kill_run::{KillReport, Seen};
 use crate::demo::protocol::{Finished, Recovered};
 use crate::machine::Machine;
@@ -14,6 +14,7 @@ use crate::ratios::Ratio;
 use crate::reference::ComparisonReport;
 use crate::result::{OverheadResult, Pair};
 use crate::scratch::Scratch;
+use crate::sweep::Load;
 use html5ever::TokenizerResult;
 use html5ever::tendril::StrTendril;
 use html5ever::tokenizer::states::RawKind;
@@ -124,10 +125,7 @@ fn measured() -> &'static Overhead {
         options.duration = Duration::from_millis(300);
         let interval = Duration::from_millis(50);
         options = options.checkpoints(interval, scratch.folder()).unwrap();
-        let plan = PairPlan {
-            pair_count: 2,
-            floor_time: Duration::from_millis(1),
-        };
+        let plan = PairPlan::brief(2);
         run_overhead(&options, plan, work.flow()).unwrap()
     })
 }
@@ -180,6 +178,7 @@ fn measurement() -> Measurement {
         costs: on.costs.clone(),
         off_costs: off.costs.clone(),
         traces: on.traces.clone(),
+        parts: [on.parts.clone(), off.parts.clone()],
     }
 }
 
@@ -207,6 +206,15 @@ fn ratios() -> Vec<Ratio> {
         .collect()
 }
 
+/// The same at two rates.
+fn loads<T: Clone>(found: &T) -> Vec<Load<T>> {
+    let load = |percent| Load {
+        percent,
+        found: found.clone(),
+    };
+    [10, 90].map(load).to_vec()
+}
+
 /// All pages by name.
 pub(super) fn pages() -> Vec<(&'static str, Page)> {
     let overhead = measured();
@@ -219,7 +227,15 @@ pub(super) fn pages() -> Vec<(&'static str, Page)> {
     let measurement = measurement();
     vec![
         ("latency", of_latency(&overhead.on, work, 1)),
+        (
+            "latency-sweep",
+            of_latency_sweep(&loads(&overhead.on), work, 1),
+        ),
         ("overhead", of_overhead(overhead, work, 1)),
+        (
+            "overhead-sweep",
+            of_overhead_sweep(&loads(overhead), work, 1),
+        ),
         (
             "demo",
             of_demo(

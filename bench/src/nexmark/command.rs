@@ -246,10 +246,7 @@ mod tests {
             checkpoint: Duration::from_millis(20),
             common: CommonArguments::in_folder(folder.path()),
         };
-        let plan = PairPlan {
-            pair_count: 1,
-            floor_time: Duration::from_millis(1),
-        };
+        let plan = PairPlan::brief(1);
         let mut out = Vec::new();
         run_windows(&arguments, plan, Duration::from_millis(60), &mut out).unwrap();
         let text = String::from_utf8(out).unwrap();

@@ -1,5 +1,6 @@
 //! The command `latency`.
 
+use super::pace::sample_every;
 use super::run::{Options, run};
 use super::work::{Interval, WorkArguments};
 use crate::common::CommonArguments;
@@ -8,6 +9,7 @@ use crate::live::watcher;
 use crate::measure_error::MeasureError;
 use crate::progress::Step;
 use crate::scratch::Scratch;
+use crate::sweep;
 use clap::Args;
 use std::io::Write;
 use std::num::{NonZeroU64, NonZeroUsize};
@@ -38,6 +40,10 @@ pub struct PaceArguments {
     /// Events a second that are due, whatever the engine does
     #[arg(long, value_name = "N", default_value = "50000")]
     pub rate: NonZeroU64,
+    /// Instead of one rate: 10, 50, 70 and 90 % of the highest sustained one, which is looked for
+    /// first
+    #[arg(long, conflicts_with = "rate")]
+    pub sweep: bool,
     /// Shards; with all cores taken the helper threads have none of their own
     #[arg(long, value_name = "N", default_value = "1")]
     pub cores: NonZeroUsize,
@@ -53,7 +59,7 @@ pub struct PaceArguments {
 
 impl PaceArguments {
     /// Shows how it goes: live, or as a bar.
-    pub(super) fn show(
+    pub(crate) fn show(
         &self,
         options: &mut Options,
         title: &str,
@@ -66,9 +72,10 @@ impl PaceArguments {
         Some(Step::begin("filling, warming up and measuring", expected))
     }
 
-    /// How long each of `window_count` windows is measured.
-    pub(super) fn duration(
+    /// How long each of `window_count` windows is measured at `rate`.
+    pub(crate) fn duration(
         &self,
+        rate: f64,
         interval: Option<Duration>,
         window_count: u32,
         common: &CommonArguments,
@@ -78,27 +85,39 @@ impl PaceArguments {
         }
         let least = Duration::from_secs(common.pick(2, 10));
         let samples =
-            Duration::from_secs_f64(1.05 * SAMPLE_COUNT_MIN as f64 / self.rate.get() as f64);
+            Duration::from_secs_f64(1.05 * SAMPLE_COUNT_MIN as f64 / timed_per_second(rate));
         let interval = interval.unwrap_or_default();
         least
             .max(samples)
             .max(interval * CHECKPOINT_COUNT.div_ceil(window_count))
     }
 
-    /// Whether a window of `duration` carries p99.9.
-    pub(super) fn check(&self, duration: Duration) -> Result<(), MeasureError> {
-        let per_second = u128::from(self.rate.get());
-        let expected = per_second * duration.as_millis() / 1_000;
-        let expected = u64::try_from(expected).unwrap_or(u64::MAX);
-        if expected >= SAMPLE_COUNT_MIN {
-            return Ok(());
-        }
-        Err(MeasureError::TooFewSamples {
-            expected,
-            needed: SAMPLE_COUNT_MIN,
-            seconds: SAMPLE_COUNT_MIN.div_ceil(self.rate.get()),
-        })
+    /// The events a second that are asked for.
+    pub(super) fn rate(&self) -> f64 {
+        self.rate.get() as f64
     }
+}
+
+/// Whether a window of `duration` at `rate` carries p99.9.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "a cast from f64 ends at the largest u64"
+)]
+pub(crate) fn check_samples(rate: f64, duration: Duration) -> Result<(), MeasureError> {
+    let timed = timed_per_second(rate);
+    let expected = (timed * duration.as_secs_f64()) as u64;
+    if expected >= SAMPLE_COUNT_MIN {
+        return Ok(());
+    }
+    Err(MeasureError::TooFewSamples {
+        expected,
+        needed: SAMPLE_COUNT_MIN,
+        seconds: (SAMPLE_COUNT_MIN as f64 / timed).ceil() as u64,
+    })
+}
+
+fn timed_per_second(rate: f64) -> f64 {
+    rate / sample_every(rate) as f64
 }
 
 /// Measures latency at a fixed rate and prints it.
@@ -108,10 +127,13 @@ impl PaceArguments {
 /// The job's, or what keeps the output from being written.
 pub fn latency(arguments: &LatencyArguments, out: &mut impl Write) -> Result<(), MeasureError> {
     let (work, pace, common) = (&arguments.work, &arguments.pace, &arguments.common);
+    if pace.sweep {
+        return sweep::latency(arguments, out);
+    }
     let Interval(interval) = work.checkpoint;
     let scratch = Scratch::new(&common.dir, "latency")?;
-    let mut options = work.options(pace.rate.get() as f64, pace.cores.get());
-    options.duration = pace.duration(interval, 1, common);
+    let mut options = work.options(pace.rate(), pace.cores.get());
+    options.duration = pace.duration(pace.rate(), interval, 1, common);
     if let Some(interval) = interval {
         options = options.checkpoints(interval, scratch.folder())?;
     }
@@ -130,7 +152,7 @@ pub fn latency(arguments: &LatencyArguments, out: &mut impl Write) -> Result<(),
 }
 
 /// Start, end and the looks at the machine.
-pub(super) fn around(options: &Options) -> Duration {
+pub(crate) fn around(options: &Options) -> Duration {
     Duration::from_millis(if options.storage.is_some() {
         2_000
     } else {
@@ -141,9 +163,10 @@ pub(super) fn around(options: &Options) -> Duration {
 #[cfg(test)]
 impl PaceArguments {
     /// Slow and short.
-    pub(super) fn slow() -> Self {
+    pub(crate) fn slow() -> Self {
         Self {
             rate: NonZeroU64::new(20_000).unwrap(),
+            sweep: false,
             cores: NonZeroUsize::MIN,
             seconds: NonZeroU64::new(1),
             live: false,
@@ -165,19 +188,24 @@ mod tests {
         };
         let seconds = |pace: &PaceArguments, interval_ms, windows| {
             let interval = Some(Duration::from_millis(interval_ms));
-            pace.duration(interval, windows, &common).as_secs_f64()
+            pace.duration(pace.rate(), interval, windows, &common)
+                .as_secs_f64()
         };
         assert_eq!(seconds(&pace, 1_000, 1), 21.0);
         assert_eq!(seconds(&pace, 1_000, 3), 7.0);
         assert_eq!(seconds(&pace, 10, 1), 5.25);
-        assert!(pace.check(Duration::from_secs(5)).is_ok());
-        let error = pace.check(Duration::from_secs(4)).unwrap_err().to_string();
+        let check = |seconds| check_samples(20_000.0, Duration::from_secs(seconds));
+        assert!(check(5).is_ok());
+        let error = check(4).unwrap_err().to_string();
         assert!(
             error.contains("80,000") && error.contains("--seconds 5"),
             "{error}"
         );
         pace.rate = NonZeroU64::new(1_000_000).unwrap();
         assert_eq!(seconds(&pace, 10, 1), 2.0);
+        // Every 21st of 4 M events a second is timed.
+        let few = check_samples(4e6, Duration::from_millis(500)).unwrap_err();
+        assert!(few.to_string().contains("about 95,238"), "{few}");
     }
 
     #[test]

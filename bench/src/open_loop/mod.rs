@@ -21,9 +21,11 @@ mod work;
 
 pub use activity::Activity;
 pub use latency::{LatencyArguments, PaceArguments, latency};
+pub(crate) use latency::{around, check_samples};
 pub use moment::{Moment, Watcher};
-pub(crate) use overhead::of_session;
+pub(crate) use overhead::{INTERVAL_DEFAULT, of_session};
 pub use overhead::{Overhead, OverheadArguments, overhead, run_overhead};
+pub(crate) use pace::{TIMED_PER_SECOND_MAX, sample_every};
 pub use part::Part;
 pub use recorder::Latencies;
 pub use report::Report;

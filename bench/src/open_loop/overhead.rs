@@ -1,6 +1,6 @@
 //! The command `overhead`: latency with checkpoints on and off in turn, in one running job.
 
-use super::latency::{PaceArguments, around};
+use super::latency::{PaceArguments, around, check_samples};
 use super::report::Report;
 use super::run::{OpenLoop, Options};
 use super::session::Session;
@@ -10,21 +10,18 @@ use crate::common::CommonArguments;
 use crate::html::of_overhead;
 use crate::measure_error::MeasureError;
 use crate::pairs::{PairPlan, PairValue, PairedCell};
-use crate::probe::hiccups::{Hiccups, floor_ns};
 use crate::probe::steal::MachineTicks;
 use crate::result::Spread;
 use crate::scratch::Scratch;
+use crate::sweep;
 use clap::Args;
 use frazil::Flow;
 use serde::Serialize;
 use std::io::Write;
-use std::thread;
 use std::time::Duration;
 
-/// From setting the rate to the first window.
-const RUN_UP: Duration = Duration::from_millis(500);
 /// Where `--checkpoint off` leaves nothing to compare.
-const INTERVAL_DEFAULT: Duration = Duration::from_secs(1);
+pub(crate) const INTERVAL_DEFAULT: Duration = Duration::from_secs(1);
 
 /// The options of `overhead`.
 #[derive(Clone, Debug, Args)]
@@ -55,7 +52,7 @@ pub struct Overhead {
 }
 
 #[derive(Serialize)]
-struct StoredOverhead {
+pub(crate) struct StoredOverhead {
     latency_p999_pairs: Vec<PairValue>,
     latency_p999_ratio: Spread,
     cpu_ns_pairs: Vec<PairValue>,
@@ -82,7 +79,7 @@ where
     Ok(overhead)
 }
 
-/// The same in a session that runs at its rate.
+/// The same in a session at the rate of `options`; afterwards nothing is due in it.
 pub(crate) fn of_session(
     session: &mut Session,
     options: &Options,
@@ -91,7 +88,7 @@ pub(crate) fn of_session(
     let (Some(interval), Some(_)) = (options.interval, &options.storage) else {
         return Err(MeasureError::NoCheckpoints);
     };
-    let before = floor_beside(session, options, plan);
+    let before = session.floor_beside(plan.floor_time, options.warm_up);
     let ticks = MachineTicks::now();
     let (mut latencies, mut cpu) = (Vec::new(), Vec::new());
     let mut totals: Option<[Report; 2]> = None;
@@ -109,7 +106,7 @@ pub(crate) fn of_session(
         }
     }
     let stolen_part = MachineTicks::now().stolen_since(ticks);
-    let floor_ns = [before, floor_beside(session, options, plan)];
+    let floor_ns = [before, session.floor_at_rest(plan.floor_time)];
     let cell = |pairs| PairedCell {
         pairs,
         floor_ns,
@@ -124,15 +121,6 @@ pub(crate) fn of_session(
         on,
         off,
     })
-}
-
-/// The hiccup floor while the flow stands still; afterwards it runs at its rate again.
-fn floor_beside(session: &mut Session, options: &Options, plan: PairPlan) -> f64 {
-    session.drain();
-    let floor = floor_ns(&Hiccups::of_all(plan.floor_time));
-    session.set_rate(options.rate);
-    thread::sleep(RUN_UP);
-    floor
 }
 
 fn p999_ns(report: &Report) -> f64 {
@@ -152,14 +140,17 @@ fn pair(a: f64, b: f64) -> PairValue {
 /// windows that do not carry p99.9.
 pub fn overhead(arguments: &OverheadArguments, out: &mut impl Write) -> Result<(), MeasureError> {
     let (work, pace, common) = (&arguments.work, &arguments.pace, &arguments.common);
+    if pace.sweep {
+        return sweep::overhead(arguments, out);
+    }
     let Interval(interval) = work.checkpoint;
     let interval = interval.unwrap_or(INTERVAL_DEFAULT);
     let plan = PairPlan::new(common.quick);
     let scratch = Scratch::new(&common.dir, "overhead")?;
-    let mut options = work.options(pace.rate.get() as f64, pace.cores.get());
+    let mut options = work.options(pace.rate(), pace.cores.get());
     let windows = u32::try_from(plan.pair_count).expect("a few");
-    options.duration = pace.duration(Some(interval), windows, common);
-    pace.check(options.duration)?;
+    options.duration = pace.duration(options.rate, Some(interval), windows, common);
+    check_samples(options.rate, options.duration)?;
     options = options.checkpoints(interval, scratch.folder())?;
     let windows = options.duration * 2 * windows;
     let expected = work.filling() + options.warm_up + windows + around(&options);
@@ -216,7 +207,7 @@ impl Overhead {
         self.off.print(out)
     }
 
-    fn stored(&self) -> StoredOverhead {
+    pub(crate) fn stored(&self) -> StoredOverhead {
         StoredOverhead {
             latency_p999_pairs: self.latency.pairs.clone(),
             latency_p999_ratio: self.latency.ratio(),
@@ -251,10 +242,7 @@ mod tests {
         options.duration = Duration::from_millis(300);
         let interval = Duration::from_millis(100);
         options = options.checkpoints(interval, scratch.folder()).unwrap();
-        let plan = PairPlan {
-            pair_count: 2,
-            floor_time: Duration::from_millis(1),
-        };
+        let plan = PairPlan::brief(2);
         let found = run_overhead(&options, plan, arguments.work.flow()).unwrap();
         assert!(found.on.checkpoints.reports.len() >= 2);
         assert!(found.off.checkpoints.reports.is_empty());

@@ -1,7 +1,7 @@
 //! How a window went over time.
 
-use super::recorder::Latencies;
 use crate::probe::memory::anonymous_bytes;
+use hdrhistogram::Histogram;
 use std::time::Instant;
 
 /// One of the parts that a window is cut into.
@@ -25,9 +25,8 @@ pub struct Part {
 }
 
 impl Part {
-    /// What was recorded since `begun`.
-    pub(super) fn of(taken: &Latencies, begun: Instant) -> Self {
-        let all = taken.all();
+    /// With these latencies since `begun`.
+    pub(crate) fn of(all: &Histogram<u64>, begun: Instant) -> Self {
         Self {
             begun,
             ended: Instant::now(),

@@ -21,7 +21,8 @@ const FLOOR_TIME: Duration = Duration::from_millis(200);
 /// How a flow is run.
 #[derive(Clone)]
 pub struct Options {
-    /// Events a second that are due.
+    /// Events a second that are due. Of more than 200,000 only every n-th has a due time and is
+    /// recorded; the others have a due time of zero and are counted.
     pub rate: f64,
     /// How long is measured.
     pub duration: Duration,
@@ -38,9 +39,6 @@ pub struct Options {
     /// Events ahead of the clock, as fast as they go, to fill the state: the first that the source
     /// makes. They have no due time (zero) and are not recorded.
     pub fill_events: u64,
-    /// Only every n-th event has a due time and is recorded; the others have a due time of zero
-    /// and are counted. For rates at which reading the clock for each event would be felt.
-    pub sample_every: u64,
     /// What the engine does, and what drives it.
     pub engine: Engine,
     /// Is told how it goes while it is measured.
@@ -48,7 +46,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// One shard, 3 s of warm-up and 10 s measured, without checkpoints; every event is timed.
+    /// One shard, 3 s of warm-up and 10 s measured, without checkpoints.
     #[must_use]
     pub fn new(rate: f64) -> Self {
         Self {
@@ -61,7 +59,6 @@ impl Options {
             state_bytes_per_shard: 1 << 30,
             fill_events: 0,
             watcher: None,
-            sample_every: 1,
             engine: Engine::default(),
         }
     }
@@ -87,7 +84,6 @@ impl Options {
 pub struct OpenLoop {
     pub(super) shard_count: usize,
     pub(super) fill_events: u64,
-    pub(super) sample_every: u64,
     pub(super) recording: Recording,
     pub(super) pace: Pace,
 }
@@ -100,7 +96,6 @@ impl OpenLoop {
             make,
             shard_count: self.shard_count,
             fill_events: self.fill_events,
-            sample_every: self.sample_every,
             recording: self.recording.clone(),
             pace: self.pace.clone(),
         }

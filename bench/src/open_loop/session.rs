@@ -11,6 +11,7 @@ use super::watched_storage::WatchedStorage;
 use crate::costs::CostHistograms;
 use crate::interrupt::stopped_by_signals;
 use crate::measure_error::MeasureError;
+use crate::probe::hiccups::{Hiccups, floor_ns};
 use crate::probe::steal::MachineTicks;
 use crate::probe::threads::{ThreadUse, is_helper, is_shard, threads_use};
 use crate::workload::{Triggered, trigger};
@@ -25,6 +26,8 @@ const LOOK: Duration = Duration::from_millis(5);
 const PART: Duration = Duration::from_millis(100);
 /// How often an unrecorded checkpoint is tried.
 const CHECKPOINT_TRIES: u32 = 10;
+/// From setting the rate of a flow that is warm to the first window, at most.
+const RUN_UP: Duration = Duration::from_millis(500);
 /// A filling that does not move for this long is given up.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -73,7 +76,6 @@ impl Session {
         let open_loop = OpenLoop {
             shard_count: options.shard_count,
             fill_events: options.fill_events,
-            sample_every: options.sample_every,
             recording: recording.clone(),
             pace: Pace::default(),
         };
@@ -111,10 +113,8 @@ impl Session {
     /// From now on `rate` events a second are due; what was due before is forgotten.
     pub(crate) fn set_rate(&mut self, rate: f64) {
         self.rate = rate;
-        self.pace.set(Some(Schedule {
-            start_ns: self.recording.now_ns(),
-            ns_per_event: 1e9 / rate,
-        }));
+        let schedule = Schedule::at_rate(rate, self.recording.now_ns());
+        self.pace.set(Some(schedule));
     }
 
     /// Runs at the rate of `options`, and makes checkpoints that nobody records: one with all of
@@ -219,7 +219,7 @@ impl Session {
             thread::sleep(end.saturating_duration_since(Instant::now()));
             let taken = self.recording.take();
             let since = parts.last().map_or(begun, |part| part.ended);
-            let part = Part::of(&taken, since);
+            let part = Part::of(&taken.all(), since);
             parts.push(part);
             all.add(&taken);
             if let Some(watcher) = &self.watcher {
@@ -256,6 +256,20 @@ impl Session {
                 recording.watch.over();
             }
         })
+    }
+
+    /// The hiccup floor; the flow stands still from then on.
+    pub(crate) fn floor_at_rest(&self, look: Duration) -> f64 {
+        self.drain();
+        floor_ns(&Hiccups::of_all(look))
+    }
+
+    /// The hiccup floor, and the flow at its rate again, as if it had never stood still.
+    pub(crate) fn floor_beside(&mut self, look: Duration, warm_up: Duration) -> f64 {
+        let floor = self.floor_at_rest(look);
+        self.set_rate(self.rate);
+        thread::sleep(RUN_UP.min(warm_up));
+        floor
     }
 
     /// What is due now is read and processed, or half a second has passed.

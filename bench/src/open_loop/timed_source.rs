@@ -5,7 +5,7 @@ use super::recorder::Recording;
 use frazil::{ReadStatus, Source, SourceError, SourcePlan, Split, SplitReader, Value};
 
 /// Emits `(due_ns, event)`: event i is due i / rate seconds after the start. A due time of zero
-/// says that nobody is to time the event.
+/// says that nobody is to time the event, as with most of a fast flow.
 ///
 /// First come the events that fill the state, without a due time and as fast as they go. It has one
 /// split for each shard; a split has every n-th event. It cannot be replayed, because due times
@@ -14,7 +14,6 @@ pub struct TimedSource<F> {
     pub(super) make: F,
     pub(super) shard_count: usize,
     pub(super) fill_events: u64,
-    pub(super) sample_every: u64,
     pub(super) recording: Recording,
     pub(super) pace: Pace,
 }
@@ -50,7 +49,6 @@ where
             split: split.id,
             split_count: self.shard_count as u64,
             fill_events: self.fill_events,
-            sample_every: self.sample_every.max(1),
             recording: self.recording.clone(),
             pace: self.pace.clone(),
             generation: 0,
@@ -67,7 +65,6 @@ pub struct TimedReader<F> {
     split: u64,
     split_count: u64,
     fill_events: u64,
-    sample_every: u64,
     recording: Recording,
     pace: Pace,
     generation: u64,
@@ -90,7 +87,7 @@ impl<F> TimedReader<F> {
     /// The due time of the next event, zero where it is not to be timed.
     #[inline]
     fn due_ns(&self, schedule: &Schedule) -> u64 {
-        if !self.read_count.is_multiple_of(self.sample_every) {
+        if !self.read_count.is_multiple_of(schedule.sample_every) {
             return 0;
         }
         let index = self.read_count * self.split_count + self.split;
@@ -161,7 +158,6 @@ mod tests {
             make: |index: u64| index,
             shard_count: 2,
             fill_events: 5,
-            sample_every: 3,
             recording: recording.clone(),
             pace: pace.clone(),
         };
@@ -180,14 +176,11 @@ mod tests {
         assert_eq!(pace.filled(), 5);
         while recording.now_ns() < 9_000 {}
         // Ten events lie behind, the rest an eternity ahead.
-        pace.set(Some(Schedule {
-            start_ns: 0,
-            ns_per_event: 1e12,
-        }));
+        pace.set(Some(Schedule::at_rate(1e-3, 0)));
         assert_eq!(poll(&mut readers[0]), ReadStatus::Idle);
         pace.set(Some(Schedule {
-            start_ns: 0,
-            ns_per_event: 1_000.0,
+            sample_every: 3,
+            ..Schedule::at_rate(1e6, 0)
         }));
         assert_eq!(poll(&mut readers[1]), ReadStatus::More);
         let expected = [

@@ -4,6 +4,7 @@ use super::lines::Lines;
 use crate::costs::CostHistograms;
 use crate::demo::error::DemoError;
 use crate::job::{self, EngineSettings, Tally};
+use crate::open_loop::Part;
 use crate::result::{OverheadResult, Pair};
 use crate::work_folder::WorkFolder;
 use frazil::{CheckpointTrace, Checkpoints, JobHandle, Statistics};
@@ -17,6 +18,9 @@ const FOLDER: &str = "overhead";
 const WARM_UP_MAX: Duration = Duration::from_secs(3);
 /// Longest time without a record that is still measured.
 const STANDSTILL_MAX: Duration = Duration::from_secs(30);
+/// Equal parts of a run that are shown over time. Shards hand their histograms over after each,
+/// which costs them some page faults.
+const PART_COUNT: u32 = 20;
 const POLL: Duration = Duration::from_millis(5);
 
 /// What to measure.
@@ -46,6 +50,8 @@ pub struct Measurement {
     pub(crate) off_costs: CostHistograms,
     /// The checkpoints of the last run.
     pub(crate) traces: Vec<CheckpointTrace>,
+    /// How the last runs with checkpoints and without went over time.
+    pub(crate) parts: [Vec<Part>; 2],
 }
 
 /// One run.
@@ -55,6 +61,7 @@ struct Run {
     checkpoint_count: u64,
     costs: CostHistograms,
     traces: Vec<CheckpointTrace>,
+    parts: Vec<Part>,
 }
 
 /// Runs the job over `lines` in pairs, first with checkpoints off and then on, in `folder`;
@@ -101,6 +108,7 @@ pub fn measure(
         costs: total.costs,
         off_costs: off.costs,
         traces: total.traces,
+        parts: [total.parts, off.parts],
     })
 }
 
@@ -110,6 +118,7 @@ impl Run {
         self.checkpoint_count += other.checkpoint_count;
         self.costs.add(&other.costs);
         self.traces = other.traces;
+        self.parts = other.parts;
     }
 }
 
@@ -138,7 +147,7 @@ fn run(
 
     let before = handle.statistics();
     let (started, counted) = (Instant::now(), tally.read());
-    thread::sleep(plan.window);
+    let parts = watch(&handle, CostHistograms::of(&before), started, plan.window);
     while tally.read() == counted && started.elapsed() < STANDSTILL_MAX && !handle.is_finished() {
         thread::sleep(POLL);
     }
@@ -159,7 +168,27 @@ fn run(
         checkpoint_count: completed(&after) - completed(&before),
         costs: CostHistograms::of(&after).since(&CostHistograms::of(&before)),
         traces,
+        parts,
     })
+}
+
+/// Waits until `window` is over, and says how it went.
+fn watch(
+    handle: &JobHandle,
+    mut before: CostHistograms,
+    started: Instant,
+    window: Duration,
+) -> Vec<Part> {
+    let mut parts: Vec<Part> = Vec::new();
+    for part in 1..=PART_COUNT {
+        let end = started + window * part / PART_COUNT;
+        thread::sleep(end.saturating_duration_since(Instant::now()));
+        let since = parts.last().map_or(started, |part| part.ended);
+        let now = CostHistograms::of(&handle.statistics());
+        parts.push(Part::of(&now.clone().since(&before).latency(), since));
+        before = now;
+    }
+    parts
 }
 
 /// Waits until every key has been met, as far as that can be in a short time.

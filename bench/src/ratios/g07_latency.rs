@@ -3,10 +3,12 @@
 use super::ratio::{Ratio, short};
 use super::setting::Setting;
 use crate::measure_error::MeasureError;
-use crate::open_loop::{Interval, Options, Overhead, Session, WorkArguments, of_session};
+use crate::open_loop::{
+    Interval, Options, Overhead, Session, WorkArguments, of_session, sample_every,
+};
 use crate::pairs::Side;
 use crate::text::units::{Unit, grouped, per_second};
-use crate::throughput::{Limits, Precision, highest};
+use crate::throughput::{Limits, P99_MAX, Precision, highest};
 use crate::workload::Distribution;
 use hdrhistogram::Histogram;
 use std::num::NonZeroU64;
@@ -14,9 +16,6 @@ use std::time::Duration;
 
 /// Part of the highest rate that is offered.
 const LOAD: f64 = 0.5;
-/// What counts as sustained when the highest rate is looked for.
-const P99_MAX: Duration = Duration::from_millis(50);
-const SAMPLE_EVERY: u64 = 64;
 /// The machine's own hiccups may make the off side this many times worse than they are.
 const FLOOR_FACTOR_MAX: f64 = 3.0;
 /// Checkpoints of all windows together, and one more for each because the last may end behind it.
@@ -45,12 +44,10 @@ impl HalfLoad {
             warm_up: Duration::from_secs(3),
         };
         let folder = setting.folder();
-        let mut options = Options {
-            sample_every: SAMPLE_EVERY,
-            ..work.options(1.0, 1)
-        };
-        // Each cell has an interval of its own.
-        options = options.checkpoints(Duration::from_secs(1), &folder)?;
+        // Each cell has a rate and an interval of its own.
+        let mut options = work
+            .options(1.0, 1)
+            .checkpoints(Duration::from_secs(1), &folder)?;
         let limits = Limits {
             p99: P99_MAX,
             interval: None,
@@ -86,7 +83,7 @@ impl HalfLoad {
         let plan = setting.plan();
         let pair_count = u32::try_from(plan.pair_count).expect("a few");
         let in_window = CHECKPOINT_COUNT.div_ceil(pair_count) + 1;
-        let samples = 1.2 * SAMPLE_EVERY as f64 / self.rate;
+        let samples = 1.2 * sample_every(self.rate) as f64 / self.rate;
         let carrying =
             (SAMPLE_COUNTS[0] as f64).max(SAMPLE_COUNTS[1] as f64 / plan.pair_count as f64);
         let duration = (interval * in_window)

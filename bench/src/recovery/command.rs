@@ -237,9 +237,15 @@ fn measure(
 
 impl ModeResult {
     fn print(&self, restore: Restore, out: &mut impl Write) -> Result<(), MeasureError> {
-        let verified = match restore {
-            Restore::Eager => "every byte is verified before the first record",
-            Restore::Mapped => "the base is verified beside the first records",
+        let (verified, base) = match restore {
+            Restore::Eager => (
+                "every byte is verified before the first record",
+                "base image, read and verified",
+            ),
+            Restore::Mapped => (
+                "the base is verified beside the first records",
+                "base image, mapped",
+            ),
         };
         let cache = match self.cache {
             Cache::Warm => "warm",
@@ -259,7 +265,7 @@ impl ModeResult {
         let parts: [Part; 6] = [
             ("process start", |split| split.process_ms),
             ("open: directory, manifest, memory", |split| split.open_ms),
-            ("base image", |split| split.base_ms),
+            (base, |split| split.base_ms),
             ("chain of deltas", |split| split.chain_ms),
             ("to the first record", |split| split.record_ms),
             ("process start to first correct record", |split| {

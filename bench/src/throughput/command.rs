@@ -4,12 +4,12 @@ use super::search::Precision;
 use super::trial::{Highest, Limits, Trial, highest};
 use crate::common::CommonArguments;
 use crate::measure_error::MeasureError;
-use crate::open_loop::{Interval, Options, Session, WorkArguments};
+use crate::open_loop::{Interval, Session, TIMED_PER_SECOND_MAX, WorkArguments};
 use crate::probe::cpus::cpus;
 use crate::probe::hiccups::{Hiccups, floor_ns};
 use crate::progress::{Step, note};
 use crate::scratch::Scratch;
-use crate::text::units::{Unit, per_second};
+use crate::text::units::{grouped, per_second};
 use clap::Args;
 use serde::Serialize;
 use std::io::Write;
@@ -17,10 +17,6 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 const FLOOR_TIME: Duration = Duration::from_millis(200);
-/// Only every n-th event is timed: a reading of the clock costs as much as the event.
-const SAMPLE_EVERY: u64 = 64;
-/// A window sees at least so many checkpoints.
-const CHECKPOINTS_IN_WINDOW: u32 = 3;
 
 /// The options of `throughput`.
 #[derive(Clone, Debug, Args)]
@@ -76,22 +72,23 @@ struct Row {
 pub fn run(arguments: &ThroughputArguments, out: &mut impl Write) -> Result<(), MeasureError> {
     let (work, common) = (&arguments.work, &arguments.common);
     let Interval(interval) = work.checkpoint;
-    let precision = precision(arguments);
+    let precision = Precision::new(common, arguments.window, interval);
     let all = NonZeroUsize::new(cpus().len()).unwrap_or(NonZeroUsize::MIN);
     let shard_counts = match &arguments.cores[..] {
         [] if all.get() == 1 => vec![all],
         [] => vec![NonZeroUsize::MIN, all],
         given => given.to_vec(),
     };
-    let each = work.filling() + precision.window * common.pick(9, 12) + Duration::from_secs(5);
+    let each = work.filling() + precision.expected(common);
     common.preamble(each * u32::try_from(shard_counts.len()).unwrap_or(1), out)?;
     writeln!(
         out,
         "sustained: over {:.1} s (at last twice that) at least 99 % of what is due comes out, the \
          median latency of the last quarter is at most twice that of the first and 1 ms, p99 at \
-         most {} ms; every {SAMPLE_EVERY}th event is timed",
+         most {} ms; at most {} events a second are timed",
         precision.window.as_secs_f64(),
-        arguments.p99_max.as_millis()
+        arguments.p99_max.as_millis(),
+        grouped(TIMED_PER_SECOND_MAX.into()),
     )?;
     let limits = Limits {
         p99: arguments.p99_max,
@@ -115,17 +112,6 @@ pub fn run(arguments: &ThroughputArguments, out: &mut impl Write) -> Result<(), 
     common.store("throughput", &result)
 }
 
-fn precision(arguments: &ThroughputArguments) -> Precision {
-    let common = &arguments.common;
-    let Interval(interval) = arguments.work.checkpoint;
-    let default = Duration::from_secs(common.pick(1, 4));
-    let window = arguments.window.unwrap_or(default);
-    Precision {
-        factor: common.pick(1.05, 1.02),
-        window: window.max(interval.unwrap_or_default() * CHECKPOINTS_IN_WINDOW),
-    }
-}
-
 fn search_on(
     arguments: &ThroughputArguments,
     shard_count: usize,
@@ -135,29 +121,17 @@ fn search_on(
     let work = &arguments.work;
     let scratch = Scratch::new(&arguments.common.dir, "throughput")?;
     // The rate is set later.
-    let mut options = Options {
-        sample_every: SAMPLE_EVERY,
-        ..work.options(1.0, shard_count)
-    };
+    let mut options = work.options(1.0, shard_count);
     if let Some(interval) = limits.interval {
         options = options.checkpoints(interval, scratch.folder())?;
     }
     let before = floor_ns(&Hiccups::of_all(FLOOR_TIME));
     let mut session = Session::start(&options, work.flow())?;
     session.warm_up(&options)?;
-    let found = highest(&mut session, limits, precision, |trial| note(&line(trial)))?;
+    let found = highest(&mut session, limits, precision, |trial| note(&trial.line()))?;
     session.stop()?;
     let floor_p999_ns = [before, floor_ns(&Hiccups::of_all(FLOOR_TIME))];
     Ok(Row::new(shard_count, &found, floor_p999_ns))
-}
-
-fn line(trial: &Trial) -> String {
-    format!(
-        "  tried {}: p99 {}, {}",
-        per_second(trial.offered_rate, "events"),
-        Unit::Nanoseconds.text(trial.p99_ns),
-        trial.failed_by.unwrap_or("sustained"),
-    )
 }
 
 impl Row {

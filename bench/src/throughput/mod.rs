@@ -7,4 +7,4 @@ mod trial;
 
 pub use command::{ThroughputArguments, run};
 pub(crate) use search::Precision;
-pub(crate) use trial::{Limits, highest};
+pub(crate) use trial::{Highest, Limits, P99_MAX, Trial, highest};

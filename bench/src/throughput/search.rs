@@ -1,5 +1,6 @@
 //! Looking for the highest rate, whatever decides whether one is sustained.
 
+use crate::common::CommonArguments;
 use std::time::Duration;
 
 /// Part of the rate at saturation that is tried first.
@@ -8,6 +9,8 @@ const FIRST_PART: f64 = 0.9;
 const HIGHEST_PART: f64 = 1.2;
 /// What fails its confirmation is lowered by this factor.
 const STEP_DOWN: f64 = 0.96;
+/// A window sees at least so many checkpoints.
+const CHECKPOINTS_IN_WINDOW: u32 = 3;
 const CONFIRMATION_COUNT_MAX: u32 = 8;
 
 /// How closely is looked.
@@ -17,6 +20,27 @@ pub(crate) struct Precision {
     pub(crate) factor: f64,
     /// How long a rate has to hold; at the end twice as long.
     pub(crate) window: Duration,
+}
+
+impl Precision {
+    /// As a measurement of its own, with some checkpoints in a window where they come every
+    /// `interval`; `window` if it is asked for.
+    pub(crate) fn new(
+        common: &CommonArguments,
+        window: Option<Duration>,
+        interval: Option<Duration>,
+    ) -> Self {
+        let window = window.unwrap_or(Duration::from_secs(common.pick(1, 4)));
+        Self {
+            factor: common.pick(1.05, 1.02),
+            window: window.max(interval.unwrap_or_default() * CHECKPOINTS_IN_WINDOW),
+        }
+    }
+
+    /// About how long it takes to look.
+    pub(crate) fn expected(self, common: &CommonArguments) -> Duration {
+        self.window * common.pick(9, 12) + Duration::from_secs(5)
+    }
 }
 
 /// The highest rate for which `holds` says yes, also for a window of twice the length; `None` if

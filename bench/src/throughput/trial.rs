@@ -3,6 +3,7 @@
 use super::search::{Precision, search};
 use crate::measure_error::MeasureError;
 use crate::open_loop::{Part, Report, Session};
+use crate::text::units::{Unit, per_second};
 use serde::Serialize;
 use std::thread;
 use std::time::Duration;
@@ -14,6 +15,8 @@ const PART_COUNT: u32 = 4;
 /// The last median may be this many times the first, and [`GROWTH_NS`] more.
 const GROWTH_FACTOR: u64 = 2;
 const GROWTH_NS: u64 = 1_000_000;
+/// Longest p99 that counts as bounded where nothing else is said.
+pub(crate) const P99_MAX: Duration = Duration::from_millis(50);
 /// A rate at which everything is due at once.
 const ALL_DUE: f64 = 1e10;
 
@@ -43,6 +46,18 @@ pub(crate) struct Trial {
     pub last_median_ns: u64,
     /// Why it is not sustained; none if it is.
     pub failed_by: Option<&'static str>,
+}
+
+impl Trial {
+    /// For people.
+    pub(crate) fn line(&self) -> String {
+        format!(
+            "  tried {}: p99 {}, {}",
+            per_second(self.offered_rate, "events"),
+            Unit::Nanoseconds.text(self.p99_ns),
+            self.failed_by.unwrap_or("sustained"),
+        )
+    }
 }
 
 /// The highest rate of one flow.

@@ -10,6 +10,7 @@ use std::ops::ControlFlow;
 
 use proptest::prelude::*;
 
+use super::policy::any_policy;
 use super::{ExpiringListTable, ExpiringMapTable, Expiry, ExpiryPolicy};
 use crate::checkpointed::{Checkpointed, SnapshotStep, snapshot_step};
 use crate::test_cases::cases;
@@ -459,29 +460,14 @@ fn run(policy: ExpiryPolicy, chunk_count: usize, steps: &[Step]) {
 }
 
 proptest! {
-    #![proptest_config(cases(6))]
+    #![proptest_config(cases(18))]
 
     #[test]
-    fn entries_expire_from_their_creation(
+    fn entries_expire_as_their_policy_says(
+        policy in any_policy(),
         steps in prop::collection::vec(step(), 1..120),
         chunks in 1..40usize
     ) {
-        run(ExpiryPolicy::OnCreate, chunks, &steps);
-    }
-
-    #[test]
-    fn entries_expire_from_their_last_write(
-        steps in prop::collection::vec(step(), 1..120),
-        chunks in 1..40usize
-    ) {
-        run(ExpiryPolicy::OnWrite, chunks, &steps);
-    }
-
-    #[test]
-    fn entries_expire_from_their_last_read(
-        steps in prop::collection::vec(step(), 1..120),
-        chunks in 1..40usize
-    ) {
-        run(ExpiryPolicy::OnRead, chunks, &steps);
+        run(policy, chunks, &steps);
     }
 }

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
+use super::policy::any_policy;
 use super::{ExpiringTable, Expiry, ExpiryPolicy};
 use crate::checkpointed::{Checkpointed, SnapshotStep, snapshot_step};
 use crate::test_cases::cases;
@@ -230,30 +231,15 @@ fn run(policy: ExpiryPolicy, chunk_count: usize, steps: &[Step]) {
 }
 
 proptest! {
-    #![proptest_config(cases(32))]
+    #![proptest_config(cases(96))]
 
     #[test]
-    fn values_expire_from_their_creation(
+    fn values_expire_as_their_policy_says(
+        policy in any_policy(),
         steps in prop::collection::vec(step(), 1..150),
         chunks in 1..40usize
     ) {
-        run(ExpiryPolicy::OnCreate, chunks, &steps);
-    }
-
-    #[test]
-    fn values_expire_from_their_last_write(
-        steps in prop::collection::vec(step(), 1..150),
-        chunks in 1..40usize
-    ) {
-        run(ExpiryPolicy::OnWrite, chunks, &steps);
-    }
-
-    #[test]
-    fn values_expire_from_their_last_read(
-        steps in prop::collection::vec(step(), 1..150),
-        chunks in 1..40usize
-    ) {
-        run(ExpiryPolicy::OnRead, chunks, &steps);
+        run(policy, chunks, &steps);
     }
 }
 

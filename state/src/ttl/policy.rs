@@ -11,6 +11,12 @@ pub enum ExpiryPolicy {
     OnRead,
 }
 
+#[cfg(test)]
+pub(super) fn any_policy() -> impl proptest::strategy::Strategy<Value = ExpiryPolicy> {
+    use ExpiryPolicy::{OnCreate, OnRead, OnWrite};
+    proptest::sample::select(vec![OnCreate, OnWrite, OnRead])
+}
+
 /// How long values live.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Expiry {
