@@ -10,7 +10,7 @@ const BEHIND_SLICE_BYTES: usize = 1 << 10;
 /// The same while records wait for the capture.
 const HURRIED_SLICE_BYTES: usize = 256 << 10;
 /// A shard that was behind for so long is saturated: no time to spare will come.
-const SATURATED_AFTER_NS: u64 = 100_000_000;
+const SATURATED_AFTER_NS: u64 = 1_000_000_000;
 
 /// Finds the time for the capture where no record has to wait for it.
 ///
