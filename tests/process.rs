@@ -10,7 +10,10 @@ use frazil::{
     StagingSize, Tuning,
 };
 use frazil_io::storage::MemoryStorage;
-use frazil_tests::{KeyedStates, Step, TimedWords, committed_rows, input_file, run_through, text};
+use frazil_tests::{
+    KeyedStates, Step, TimedWords, WalkedWords, check_walks, committed_rows, input_file,
+    run_through, text,
+};
 use proptest::prelude::*;
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -49,6 +52,18 @@ proptest! {
         let run = KeyedStates { input, rounds: 6, shards, tuning: tuning(chunk_count) };
         let disk = run_through(|storage| run.start(storage), &steps);
         prop_assert_eq!(committed_rows(&disk), run.reference_rows(&text));
+    }
+
+    #[test]
+    fn each_key_is_visited_once_by_a_walk_whatever_happens(
+        steps in steps(),
+        shards in 1..4_usize,
+        chunk_count in 1..5_usize,
+    ) {
+        let (_folder, input) = input_file(&text(4_000, 300));
+        let run = WalkedWords { input, rounds: 4, ticks: 40, shards, tuning: tuning(chunk_count) };
+        let disk = run_through(|storage| run.start(storage), &steps);
+        check_walks(committed_rows(&disk), 40);
     }
 
     #[test]

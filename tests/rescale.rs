@@ -10,8 +10,8 @@ use frazil::storage::Storage;
 use frazil::{LogicalClock, Tuning};
 use frazil_io::storage::{FaultPlan, MemoryStorage};
 use frazil_tests::{
-    KeyedStates, MortalStorage, Step, TimedWords, WordCount, assert_nothing_early, committed_rows,
-    input_file, reference_rows, run_through, text,
+    KeyedStates, MortalStorage, Step, TimedWords, WalkedWords, WordCount, assert_nothing_early,
+    check_walks, committed_rows, input_file, reference_rows, run_through, text,
 };
 
 /// A job whose chain is folded all the time, so that images and deltas are both restored.
@@ -184,4 +184,27 @@ fn timers_move_with_their_keys_and_fire_once() {
     };
     let disk = run_through(start, &STEPS);
     assert!(committed_rows(&disk) == run.reference_rows(&text));
+}
+
+#[test]
+fn walks_go_on_with_the_keys_wherever_they_are() {
+    let (_folder, input) = input_file(&text(4_000, 900));
+    let run = WalkedWords {
+        input,
+        rounds: 10,
+        ticks: 100,
+        shards: 1,
+        tuning: Tuning::default(),
+    };
+    let counts = Shards::default();
+    let start = |storage| {
+        let shards = counts.next();
+        WalkedWords {
+            shards,
+            ..run.clone()
+        }
+        .start(storage)
+    };
+    let disk = run_through(start, &STEPS);
+    check_walks(committed_rows(&disk), 100);
 }

@@ -50,9 +50,9 @@ pub use flow::{
     AggregatedStream, AggregatingState, BroadcastContext, BroadcastProcess, BroadcastState,
     BroadcastStream, ConnectedStream, ExpiringAggregatingState, ExpiringListState,
     ExpiringMapState, ExpiringReducingState, ExpiringStates, ExpiringValueState, Flow, FlowError,
-    Keyed, KeyedStream, ListProcess, ListState, MapState, Out, PendingTimers, Plain, Process,
-    ProcessContext, ProcessResult, ProcessedStream, ReadContext, Record, RecordBatch,
-    ReducingState, SideOutput, States, Stream, Timers, ValueState,
+    KeyWalks, Keyed, KeyedState, KeyedStream, ListProcess, ListState, MapState, Out, PendingTimers,
+    Plain, Process, ProcessContext, ProcessResult, ProcessedStream, ReadContext, Record,
+    RecordBatch, ReducingState, SideOutput, States, Stream, Timers, ValueState,
 };
 pub use frazil_io::IoError;
 pub use frazil_io::runtime::{Driver, DriverChoice, DriverDecision, choose_driver};

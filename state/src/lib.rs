@@ -26,8 +26,13 @@ mod error;
 mod form;
 pub mod format;
 mod hash;
+#[cfg(test)]
+mod hostile_tests;
 mod identity;
 mod key;
+mod key_walk;
+#[cfg(test)]
+mod key_walk_tests;
 mod mapped;
 #[cfg(test)]
 mod model_tests;
@@ -59,6 +64,7 @@ pub use form::{TableForm, TableKind, TableScope};
 pub use hash::{HASH_ID, HASH_SEED, KEY_GROUPS_MAX, KeyGroups, KeyHash, hash_bytes, hash_key};
 pub use identity::TypeIdentity;
 pub use key::{KEY_BYTES_MAX, Key, KeyBuffer, KeyError};
+pub use key_walk::KeyWalk;
 pub use page::{LINE_BYTES, LINES_PER_PAGE, PAGE_BYTES};
 pub use restore::{ImagePages, Restore};
 pub use rkyv::munge::munge;

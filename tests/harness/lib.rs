@@ -13,6 +13,7 @@ mod steps;
 mod timed_words;
 mod two_exchanges;
 mod verified;
+mod walked_words;
 mod watched;
 mod word_count;
 
@@ -27,5 +28,6 @@ pub use steps::{Step, run_through};
 pub use timed_words::TimedWords;
 pub use two_exchanges::TwoExchanges;
 pub use verified::VerifiedStorage;
+pub use walked_words::{WalkedWords, check_walks};
 pub use watched::{OnAppend, OnRead, WatchedStorage};
 pub use word_count::{WordCount, input_file, reference_rows, text};

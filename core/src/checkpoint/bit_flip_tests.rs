@@ -30,9 +30,9 @@ const STAGING: StagingSize = StagingSize {
 };
 
 /// A checkpoint in memory, and what it holds.
-struct Whole {
-    disk: MemoryStorage,
-    manifest: Manifest,
+pub(super) struct Whole {
+    pub(super) disk: MemoryStorage,
+    pub(super) manifest: Manifest,
     dump: Vec<DumpRecord>,
     /// Of all mapped restores together.
     statistics: Mutex<CheckpointStatistics>,
@@ -85,7 +85,7 @@ fn is_complete(manifest: &Manifest) -> bool {
 
 impl Whole {
     /// A job makes checkpoints until one has an image and deltas.
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let disk = MemoryStorage::new();
         let job = Job::builder("flipped")
             .restart(crate::RestartStrategy::None)
@@ -141,7 +141,7 @@ impl Whole {
             .collect()
     }
 
-    fn config() -> StoreConfig {
+    pub(super) fn config() -> StoreConfig {
         StoreConfig {
             key_groups: KeyGroups::new(1),
             budget_bytes: StoreConfig::budget_for_pages(64, STAGING),

@@ -140,6 +140,16 @@ fn check_sources(
     Ok(())
 }
 
+/// Whether the flow no longer has some of the restored tables.
+pub(crate) fn drops_tables(stores: &[Store], tables: &[PlannedTable]) -> bool {
+    let mut names = stores.iter().flat_map(Store::table_names);
+    names.any(|name| !has_table(tables, &name))
+}
+
+fn has_table(tables: &[PlannedTable], name: &str) -> bool {
+    tables.iter().any(|table| table.name == name)
+}
+
 /// Compares the restored tables with the flow's, before any shard runs, and drops those that the
 /// flow no longer has.
 ///
@@ -158,7 +168,7 @@ pub(crate) fn check_tables(
             checked.map_err(|source| Error::State { shard, source })?;
         }
         let names = store.table_names().into_iter();
-        dropped.extend(names.filter(|name| !tables.iter().any(|table| table.name == *name)));
+        dropped.extend(names.filter(|name| !has_table(tables, name)));
     }
     if !dropped.is_empty() && !identity.allow_dropped_state {
         return Err(Error::DroppedState {

@@ -17,6 +17,8 @@ mod ledger;
 #[cfg(test)]
 mod ledger_tests;
 mod listener;
+#[cfg(test)]
+mod lying_tests;
 mod mode;
 mod names;
 mod operator_match;

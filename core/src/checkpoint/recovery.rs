@@ -13,7 +13,9 @@ use frazil_state::format::{FormatError, Manifest, SourceEntry, SplitEntry, decod
 use frazil_state::{Store, StoreConfig};
 
 use super::beginning::{Choice, Known};
-use super::identity::{JobIdentity, check_job, check_manifest, check_tables, match_operators};
+use super::identity::{
+    JobIdentity, check_job, check_manifest, check_tables, drops_tables, match_operators,
+};
 use super::ledger::Ledger;
 use super::names;
 use super::outlets::Outlets;
@@ -207,12 +209,18 @@ pub(crate) fn recover(
     } else {
         mode
     };
-    let mut chosen = match choice {
-        Choice::Checkpoint(checkpoint) => exactly(storage, job, checkpoint, mode)?,
+    let restore = |mode| match choice {
+        Choice::Checkpoint(checkpoint) => exactly(storage, job, checkpoint, mode),
         Choice::Newest | Choice::Fresh => {
-            choose(storage, identity, plan, configs, &known.checkpoints, mode)?
+            choose(storage, identity, plan, configs, &known.checkpoints, mode)
         }
     };
+    let mut chosen = restore(mode)?;
+    // Dropping a table walks over its pages, which must be verified by then.
+    if !chosen.unverified.is_empty() && drops_tables(&chosen.stores, &plan.tables) {
+        drop(chosen);
+        chosen = restore(RestoreMode::Eager)?;
+    }
     let checkpoint = chosen.manifest.checkpoint;
     check_tables(checkpoint, &mut chosen.stores, &plan.tables, identity)?;
     if !identity.may_repeat_output {

@@ -76,7 +76,7 @@ fn restore_alone(storage: &dyn Storage, manifest: &Manifest, shard: usize) -> Re
         mut restore,
         base_epoch,
         ..
-    } = restore_image(storage, entry, &config, shard, RestoreMode::Eager)?;
+    } = restore_image(storage, manifest, &config, shard, RestoreMode::Eager)?;
     // Frames of shards that do not exist are read too: nobody else would miss them.
     let wanted = |found: u16| {
         let found = usize::from(found);

@@ -3,10 +3,11 @@
 use frazil_io::storage::{ReadAt, Storage};
 use frazil_state::format::{
     FormatError, Frame, FrameExpectation, HEADER_BYTES, ImageAddress, ImageEntry, ImageFooter,
-    ImageTable, Manifest, SegmentEntry, ShardEntry, frame_length, frame_shard, read_frame,
+    ImageTable, Manifest, SegmentEntry, frame_length, frame_shard, read_frame,
 };
 use frazil_state::{PAGE_BYTES, Restore, StateError, Store, StoreConfig};
 
+use super::names;
 use super::restoring::Unverified;
 use crate::error::Error;
 
@@ -20,8 +21,8 @@ pub enum RestoreMode {
     /// with memory. Until then records may wait for page faults, and no checkpoint is made.
     ///
     /// The deltas since the base are applied before the first record in any case. A job that goes
-    /// on with another number of shards is restored eagerly, and so are shards without an image
-    /// and storages that cannot map.
+    /// on with another number of shards is restored eagerly, and so are one that drops tables, shards
+    /// without an image, and storages that cannot map.
     Mapped,
 }
 
@@ -167,6 +168,21 @@ pub(crate) fn read_segment(
     mut visit: impl FnMut(u64, &Frame<'_>) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let reader = storage.open(&segment.file)?;
+    let corrupt = |offset, what, expected: String, found: u64| {
+        Error::Format(FormatError::Corrupt {
+            file: segment.file.clone(),
+            offset,
+            what,
+            expected,
+            found: found.to_string(),
+        })
+    };
+    // Everything below is bounded by a length that is real.
+    let (announced, real) = (segment.length_bytes, reader.length_bytes());
+    if real < announced {
+        let expected = format!("at least {announced}");
+        return Err(corrupt(0, "file length", expected, real));
+    }
     let mut offset = 0;
     let mut bytes = Vec::new();
     for frame_index in 0..segment.frame_count {
@@ -180,6 +196,16 @@ pub(crate) fn read_segment(
         let mut header = [0; HEADER_BYTES];
         reader.read_exact_at(&mut header, offset)?;
         let length = frame_length(&header, &expected)?;
+        let left = announced.saturating_sub(offset);
+        if length as u64 > left {
+            let expected = format!("at most {left}");
+            return Err(corrupt(
+                offset,
+                "length of a frame",
+                expected,
+                length as u64,
+            ));
+        }
         if !wanted(frame_shard(&header)) {
             offset += length as u64;
             continue;
@@ -190,16 +216,11 @@ pub(crate) fn read_segment(
         visit(offset, &frame)?;
         offset += consumed as u64;
     }
-    if offset == segment.length_bytes {
+    if offset == announced {
         return Ok(());
     }
-    Err(Error::Format(FormatError::Corrupt {
-        file: segment.file.clone(),
-        offset,
-        what: "end of the last frame",
-        expected: segment.length_bytes.to_string(),
-        found: offset.to_string(),
-    }))
+    let what = "end of the last frame";
+    Err(corrupt(offset, what, announced.to_string(), offset))
 }
 
 /// A restore with its base in it.
@@ -211,17 +232,37 @@ pub(crate) struct Based {
     unverified: Option<Unverified>,
 }
 
+/// Refuses a shard of more pages than its files can hold, before memory is taken for them.
+fn check_page_count(manifest: &Manifest, shard: usize) -> Result<(), Error> {
+    let (most, found) = (
+        manifest.page_count_max(shard),
+        manifest.shards[shard].page_count,
+    );
+    if u64::from(found) <= most {
+        return Ok(());
+    }
+    Err(Error::Format(FormatError::Corrupt {
+        file: names::manifest(manifest.checkpoint),
+        offset: HEADER_BYTES as u64,
+        what: "page count of a shard",
+        expected: format!("at most {most}, as its image and chain can hold"),
+        found: found.to_string(),
+    }))
+}
+
 /// Begins the restore of a shard with its base.
 ///
 /// # Errors
 /// Missing, short or damaged files, or state that does not fit.
 pub(crate) fn restore_image(
     storage: &dyn Storage,
-    entry: &ShardEntry,
+    manifest: &Manifest,
     config: &StoreConfig,
     shard: usize,
     mode: RestoreMode,
 ) -> Result<Based, Error> {
+    check_page_count(manifest, shard)?;
+    let entry = &manifest.shards[shard];
     let new = || {
         let new = Restore::new(config, entry.page_count);
         new.map_err(|source| Error::State { shard, source })
@@ -289,8 +330,8 @@ pub(crate) fn restore_shards(
     mode: RestoreMode,
 ) -> Result<RestoredShards, Error> {
     let mut shards = Vec::with_capacity(configs.len());
-    for (shard, (config, entry)) in configs.iter().zip(&manifest.shards).enumerate() {
-        shards.push(restore_image(storage, entry, config, shard, mode)?);
+    for (shard, config) in configs.iter().enumerate() {
+        shards.push(restore_image(storage, manifest, config, shard, mode)?);
     }
     for segment in &manifest.segments {
         read_segment(

@@ -80,6 +80,15 @@ impl<R: Record + ?Sized> Operator<R> for Box<dyn Operator<R>> {
     }
 }
 
+/// How far an operator is with its walks over keys.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Walks {
+    /// Walks that are not done.
+    pub(crate) pending_count: usize,
+    /// Keys were found that are not visited yet: no barrier may pass.
+    pub(crate) has_keys_in_hand: bool,
+}
+
 /// The operator behind an exchange: it alone touches keyed state.
 pub(crate) trait KeyedOperator<R: Record + ?Sized>: 'static {
     /// What comes out.
@@ -105,6 +114,28 @@ pub(crate) trait KeyedOperator<R: Record + ?Sized>: 'static {
         next: &mut N,
         cx: &mut Context<'_>,
     ) -> usize;
+
+    /// Visits keys of the walks that are pending, at most `limit`; gives how many.
+    fn walk<N: Operator<Self::Out>>(
+        &mut self,
+        limit: usize,
+        next: &mut N,
+        cx: &mut Context<'_>,
+    ) -> usize {
+        let _ = (limit, next, cx);
+        0
+    }
+
+    /// How far the operator is with its walks.
+    fn walks(&self) -> Walks {
+        Walks::default()
+    }
+
+    /// Writes what the operator keeps beside its states into the store: at a barrier and at the
+    /// end, with no key of a walk in hand.
+    fn settle(&mut self, cx: &mut Context<'_>) {
+        let _ = cx;
+    }
 
     /// After the last record: emits up to `limit` final records; true = all are emitted.
     fn emit_finals<N: Operator<Self::Out>>(

@@ -43,6 +43,12 @@ pub enum FlowError {
         /// Name of the second one.
         name: String,
     },
+    /// A process function has declared two sets of walks.
+    #[error("a process function has one set of walks: remove the second one, {name:?}")]
+    SecondWalks {
+        /// Name of the second one.
+        name: String,
+    },
     /// The closure did not declare the same flow on a shard as it did when the flow was planned.
     #[error(
         "the flow built on shard {shard} differs from the planned one at operator {operator} \

@@ -15,6 +15,11 @@ const SLICE_RECORDS: usize = 1024;
 /// prefetched two runs ahead.
 const RUN_RECORDS: usize = 64;
 const _: () = assert!(RUN_RECORDS <= RUN_KEYS_MAX);
+/// Keys of walks that a slice visits at most: a few for each record of a busy shard, so that
+/// records wait only some microseconds longer.
+const SLICE_KEYS: usize = 256;
+/// Pending walks from which on records wait.
+const WALKS_MAX: usize = 16;
 
 /// An exchange's receiver, the operator that owns state, and what follows it.
 ///
@@ -98,20 +103,43 @@ where
         if self.phase != Phase::Running || self.barrier.is_some() {
             return false;
         }
+        self.work_off(SLICE_RECORDS, O::fire_timers, cx)
+    }
+
+    /// Visits keys of pending walks, in the same places as timers fire.
+    fn walk(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.phase != Phase::Running || self.barrier.is_some() {
+            return false;
+        }
+        self.work_off(SLICE_KEYS, O::walk, cx)
+    }
+
+    /// Has `work` done in runs until the slice is full, the tail is, or nothing is left to do.
+    fn work_off(
+        &mut self,
+        slice: usize,
+        work: impl Fn(&mut O, usize, &mut N, &mut Context<'_>) -> usize,
+        cx: &mut Context<'_>,
+    ) -> bool {
         cx.stamp_ns = cx.now_ns;
-        let mut fired_count = 0;
-        while fired_count < SLICE_RECORDS
+        let mut done_count = 0;
+        while done_count < slice
             && cx.failure.is_none()
             && !cx.store.must_wait()
             && self.next.has_room(cx)
         {
-            let count = self.operator.fire_timers(RUN_RECORDS, &mut self.next, cx);
+            let count = work(&mut self.operator, RUN_RECORDS, &mut self.next, cx);
             if count == 0 {
                 break;
             }
-            fired_count += count;
+            done_count += count;
         }
-        fired_count > 0
+        done_count > 0
+    }
+
+    /// Whether so many walks are pending that they go first.
+    fn is_crowded(&self) -> bool {
+        self.operator.walks().pending_count > WALKS_MAX
     }
 
     /// Takes steps until the slice is full, the tail is, or nothing is left to do.
@@ -152,7 +180,7 @@ where
 
     /// Applies the next run of the batch in hand.
     fn apply_run(&mut self, cx: &mut Context<'_>) -> Option<usize> {
-        if cx.store.must_wait() {
+        if cx.store.must_wait() || self.is_crowded() {
             return None;
         }
         let in_hand = self.in_hand.as_mut()?;
@@ -185,6 +213,9 @@ where
         if self.receiver.is_loose() && self.pass_barrier(cx) {
             return Some(0);
         }
+        if self.is_crowded() {
+            return None;
+        }
         if !cx.store.must_wait()
             && let Some(count) = self.second.step(&mut self.operator, &mut self.next, cx)
         {
@@ -201,9 +232,14 @@ where
         if self.pass_barrier(cx) {
             return Some(0);
         }
-        if self.input_state() != InputState::Ended {
+        let walks = self.operator.walks();
+        if self.input_state() != InputState::Ended
+            || walks.pending_count > 0
+            || walks.has_keys_in_hand
+        {
             return None;
         }
+        self.operator.settle(cx);
         self.phase = Phase::Finals;
         Some(0)
     }
@@ -217,6 +253,10 @@ where
         let InputState::Held(epoch) = self.input_state() else {
             return false;
         };
+        if self.operator.walks().has_keys_in_hand {
+            return false;
+        }
+        self.operator.settle(cx);
         self.next.barrier(epoch, cx);
         self.barrier = Some(epoch);
         true
@@ -240,8 +280,9 @@ where
         let handed_on = Progress::of(self.publish(cx));
         // Timers first: what is due by the time of this turn happens before records that are seen
         // at that time.
-        let fired = Progress::of(self.fire_timers(cx));
-        let changed = fired.max(self.take_input(cx));
+        let mut acted = self.fire_timers(cx);
+        acted |= self.walk(cx);
+        let changed = Progress::of(acted).max(self.take_input(cx));
         if changed != Progress::Waiting {
             self.is_published = self.next.publish(cx);
         }

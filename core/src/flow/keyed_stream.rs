@@ -13,7 +13,8 @@ use super::operators::{
 };
 use super::out::Out;
 use super::process::{
-    Each, NoTimer, OnTimer, Process, ProcessContext, ProcessResult, SideOutput, States, TimerCall,
+    Each, NoTimer, OnTimer, OnVisit, Process, ProcessContext, ProcessResult, SideOutput, States,
+    TimerCall, VisitCall,
 };
 use super::record::{Keyed, Plain, Record};
 use super::stream::Stream;
@@ -257,11 +258,13 @@ where
 }
 
 /// What closures with one for timers make.
-type TimedStream<'f, R, K, X, C, S, U, F, T, G> =
-    ProcessedStream<'f, R, K, X, Each<S, U, F, OnTimer<T>, G>, C>;
+type TimedStream<'f, R, K, X, C, S, U, F, T, G, V> =
+    ProcessedStream<'f, R, K, X, Each<S, U, F, OnTimer<T>, G, V>, C>;
 
-impl<'f, R, K, X, C, S, U, F, G> ProcessedStream<'f, R, K, X, Each<S, U, F, NoTimer, G>, C>
+#[expect(private_bounds, reason = "visit calls are made by on_visit only")]
+impl<'f, R, K, X, C, S, U, F, G, V> ProcessedStream<'f, R, K, X, Each<S, U, F, NoTimer, G, V>, C>
 where
+    V: VisitCall<S, K, U>,
     R: Record + ?Sized,
     K: ?Sized + 'static,
     G: 'static,
@@ -279,7 +282,7 @@ where
     /// to, the context of the timer's key and where to put what it emits.
     ///
     /// For an example see [`Timers`](crate::Timers).
-    pub fn on_timer<T>(self, timer: T) -> TimedStream<'f, R, K, X, C, S, U, F, T, G>
+    pub fn on_timer<T>(self, timer: T) -> TimedStream<'f, R, K, X, C, S, U, F, T, G, V>
     where
         T: for<'b> FnMut(&mut S, u64, &mut ProcessContext<'b, K>, &mut Out<U>) -> ProcessResult
             + 'static,
@@ -290,9 +293,49 @@ where
     }
 }
 
+/// What closures with one for the keys of walks make.
+type VisitedStream<'f, R, K, X, C, S, U, F, T, G, V> =
+    ProcessedStream<'f, R, K, X, Each<S, U, F, T, G, OnVisit<V>>, C>;
+
 #[expect(private_bounds, reason = "timer calls are made by on_timer only")]
-impl<R, K, X, C, S, U, F, T, G> ProcessedStream<'_, R, K, X, Each<S, U, F, T, G>, C>
+impl<'f, R, K, X, C, S, U, F, T, G> ProcessedStream<'f, R, K, X, Each<S, U, F, T, G>, C>
 where
+    R: Record + ?Sized,
+    K: ?Sized + 'static,
+    G: 'static,
+    S: 'static,
+    U: Record + ?Sized,
+    T: TimerCall<S, K, U>,
+    F: for<'a, 'b> FnMut(
+            &mut S,
+            R::Ref<'a>,
+            &mut ProcessContext<'b, K>,
+            &mut Out<U>,
+        ) -> ProcessResult
+        + 'static,
+{
+    /// Runs `visit` for each key that a walk comes to: it gets the states, what the walk was told
+    /// when it was started, the context of the key and where to put what it emits.
+    ///
+    /// For an example see [`KeyWalks`](crate::KeyWalks).
+    pub fn on_visit<V>(self, visit: V) -> VisitedStream<'f, R, K, X, C, S, U, F, T, G, V>
+    where
+        V: for<'b> FnMut(&mut S, u64, &mut ProcessContext<'b, K>, &mut Out<U>) -> ProcessResult
+            + 'static,
+    {
+        self.extend("on_visit", |head| {
+            head.map_process(|each| each.with_visit(visit))
+        })
+    }
+}
+
+#[expect(
+    private_bounds,
+    reason = "timer and visit calls are made by on_timer and on_visit only"
+)]
+impl<R, K, X, C, S, U, F, T, G, V> ProcessedStream<'_, R, K, X, Each<S, U, F, T, G, V>, C>
+where
+    V: VisitCall<S, K, U>,
     R: Record + ?Sized,
     K: ?Sized + 'static,
     G: 'static,

@@ -34,8 +34,8 @@ pub use out::Out;
 pub use process::{
     AggregatingState, BroadcastContext, BroadcastProcess, BroadcastState, ExpiringAggregatingState,
     ExpiringListState, ExpiringMapState, ExpiringReducingState, ExpiringStates, ExpiringValueState,
-    ListProcess, ListState, MapState, PendingTimers, Process, ProcessContext, ProcessResult,
-    ReadContext, ReducingState, SideOutput, States, Timers, ValueState,
+    KeyWalks, KeyedState, ListProcess, ListState, MapState, PendingTimers, Process, ProcessContext,
+    ProcessResult, ReadContext, ReducingState, SideOutput, States, Timers, ValueState,
 };
 pub use record::{Keyed, Plain, Record, RecordBatch};
 pub use shapes::BroadcastStream;

@@ -6,6 +6,13 @@
 
 use rkyv::{Archive, Deserialize, Serialize};
 
+use super::frame::ENTRY_BYTES;
+use super::header::HEADER_BYTES;
+use crate::page::LINE_BYTES;
+
+/// An entry of a frame with one line.
+const ENTRY_BYTES_MIN: u64 = (ENTRY_BYTES + LINE_BYTES) as u64;
+
 /// The one root of a checkpoint; published last, it makes the checkpoint exist.
 ///
 /// ```
@@ -111,6 +118,29 @@ pub struct TableEntry {
     pub key_fingerprint: u64,
     /// Fingerprint of its values.
     pub value_fingerprint: u64,
+}
+
+impl Manifest {
+    /// Most pages that the files of a shard can hold: those of its image, and those that the chain
+    /// behind it brings. What claims more is no manifest of ours, whatever its checksum says.
+    ///
+    /// A page that the image does not have was written since, so the chain has an entry with a line
+    /// of it; but for the pages behind a value in its run, fewer than half as many.
+    ///
+    /// # Panics
+    /// If there is no such shard.
+    #[must_use]
+    pub fn page_count_max(&self, shard: usize) -> u64 {
+        let image = self.shards[shard].image.as_ref();
+        let (image_pages, base) = image.map_or((0, 0), |image| (image.page_count, image.epoch));
+        let chain = self.segments.iter().filter(|segment| segment.epoch > base);
+        let entries = chain.map(|segment| {
+            let headers = u64::from(segment.frame_count) * HEADER_BYTES as u64;
+            segment.length_bytes.saturating_sub(headers) / ENTRY_BYTES_MIN
+        });
+        u64::from(image_pages)
+            .saturating_add(entries.fold(0, u64::saturating_add).saturating_mul(2))
+    }
 }
 
 /// The state of one shard.

@@ -142,8 +142,13 @@ impl Copy<'_> {
         let mut copied_first = None;
         let mut before = None;
         let mut next = Some(first);
+        let mut left = self.from.page_count();
         while let Some(number) = next {
             let source = directory::checked(self.from, number, PageKind::Bucket)?;
+            if left == 0 {
+                return Err(endless(source));
+            }
+            left -= 1;
             next = self.table.bucket(self.from, source).next().map(|id| id.0);
             let mut page = *self.from.page(source);
             bucket::set_next(&mut page, None);
@@ -157,6 +162,15 @@ impl Copy<'_> {
             before = Some(id);
         }
         Ok(copied_first.expect("a chain has a first page"))
+    }
+}
+
+fn endless(page: PageId) -> StateError {
+    StateError::Damaged {
+        page: page.0,
+        what: "overflow pages of a bucket",
+        expected: "fewer than the state has pages".to_owned(),
+        found: "an endless chain".to_owned(),
     }
 }
 

@@ -120,6 +120,7 @@ pub(crate) fn locate(arena: &Arena, roots_first: PageId, group: u32, path: u64) 
         .u32_at(ENTRIES_AT + 4 * top_bits(path, 0, depth));
     while reference & INDIRECT != 0 {
         let (page, at) = node_at(reference);
+        check_path_left(page, resolved);
         parent = Parent::Node {
             page,
             at,
@@ -167,11 +168,23 @@ fn bucket_below(pages: &[Page], node: u32, path: u64, resolved: u32) -> PageId {
     let (mut reference, mut resolved) = (node, resolved);
     while reference & INDIRECT != 0 {
         let (page, at) = node_at(reference);
+        check_path_left(page, resolved);
         let entry = at + 4 * top_bits(path, resolved, NODE_BITS);
         reference = pages[page.index()].u32_at(entry);
         resolved += NODE_BITS;
     }
     PageId(reference)
+}
+
+/// A directory ends where its paths do: nodes that lead round in a circle, as those of a damaged
+/// page that is not verified yet may, are no longer walked then.
+#[inline]
+fn check_path_left(page: PageId, resolved: u32) {
+    assert!(
+        resolved + NODE_BITS <= 64,
+        "page={}: a directory node behind {resolved} path bits, all there are: the page is damaged",
+        page.0
+    );
 }
 
 /// `count` bits of the path after the first `skip`.

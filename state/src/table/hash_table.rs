@@ -81,6 +81,33 @@ pub(crate) struct Found {
     pub(crate) slot: usize,
 }
 
+/// A walk along overflow pages. Each is another page, so it ends in an arena of so many, also where
+/// those of damaged pages that are not verified yet lead round in a circle.
+pub(super) struct Chain {
+    pages_left: u32,
+}
+
+impl Chain {
+    pub(super) fn of(arena: &Arena) -> Self {
+        Self {
+            pages_left: arena.page_count(),
+        }
+    }
+
+    /// The page behind `bucket`.
+    #[inline]
+    pub(super) fn next(&mut self, bucket: Bucket<'_>) -> Option<PageId> {
+        let next = bucket.next()?;
+        assert!(
+            self.pages_left > 0,
+            "page={}: more overflow pages than the state has pages: the page is damaged",
+            next.0
+        );
+        self.pages_left -= 1;
+        Some(next)
+    }
+}
+
 impl HashTable {
     /// Opens a table of the catalog.
     pub(crate) fn open(
@@ -199,12 +226,13 @@ impl HashTable {
         key: &[u8],
     ) -> Option<Found> {
         let mut page = first;
+        let mut chain = Chain::of(arena);
         loop {
             let bucket = self.bucket_of(arena, geometry, page);
             if let Some(slot) = bucket.find(hash, key) {
                 return Some(Found { page, slot });
             }
-            page = bucket.next()?;
+            page = chain.next(bucket)?;
         }
     }
 
@@ -222,11 +250,12 @@ impl HashTable {
                 continue;
             };
             let mut page = place.bucket;
+            let mut chain = Chain::of(arena);
             let last = loop {
                 match self.bucket(arena, page).fit(hash, key_bytes, form) {
                     Fit::Here(spot) => return Ok((page, spot)),
                     Fit::AfterRebuild(groups) => self.rebuild(arena, page, groups),
-                    Fit::No => match self.bucket(arena, page).next() {
+                    Fit::No => match chain.next(self.bucket(arena, page)) {
                         Some(next) => page = next,
                         None => break page,
                     },

@@ -25,6 +25,6 @@ pub(crate) use geometry::{Geometry, ValueForm};
 pub(crate) use hash_table::{HashTable, OwnedGroups};
 pub use lookahead::{Lookahead, RUN_KEYS_MAX};
 pub(crate) use nodes::node_count;
-pub(crate) use pages::{TablePages, root_pages};
+pub(crate) use pages::{TablePages, met_once, root_pages};
 pub use scan::ScanCursor;
 pub use value_table::ValueTable;

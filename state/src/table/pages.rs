@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::bucket_check::check_shape;
 use super::directory::{ROOTS_PER_PAGE, Visited, check_group, checked};
 use super::hash_table::HashTable;
 use crate::arena::Arena;
@@ -34,6 +35,19 @@ pub(crate) fn root_pages(
         .collect()
 }
 
+/// Refuses a page, or a node in it, that was met before.
+pub(crate) fn met_once(page: PageId, is_new: bool) -> Result<(), StateError> {
+    if is_new {
+        return Ok(());
+    }
+    Err(StateError::Damaged {
+        page: page.0,
+        what: "references to a page of a directory or tree",
+        expected: "one".to_owned(),
+        found: "more".to_owned(),
+    })
+}
+
 impl HashTable {
     /// Every page and run of the table.
     ///
@@ -48,6 +62,9 @@ impl HashTable {
             pages.insert(checked(arena, nodes.0, PageKind::Nodes)?.0);
         }
         let limit = self.owned.groups.path_bits_max();
+        // Nodes that several references lead to could be walked over in more ways than there is
+        // time for.
+        let mut node_places = BTreeSet::new();
         for group in 0..self.owned.length {
             check_group(
                 arena,
@@ -55,11 +72,14 @@ impl HashTable {
                 group,
                 limit,
                 &mut |visited| match visited {
-                    Visited::Directory(page) | Visited::Node(page, _) => {
+                    Visited::Directory(page) => met_once(page, pages.insert(page.0)),
+                    Visited::Node(page, at) => {
                         pages.insert(page.0);
-                        Ok(())
+                        met_once(page, node_places.insert((page, at)))
                     }
-                    Visited::Bucket { page, .. } => self.collect_chain(arena, page, pages, runs),
+                    Visited::Bucket { page, .. } => {
+                        self.collect_chain(arena, page, limit, pages, runs)
+                    }
                 },
             )?;
         }
@@ -70,12 +90,14 @@ impl HashTable {
         &self,
         arena: &Arena,
         first: PageId,
+        limit: u32,
         pages: &mut BTreeSet<u32>,
         runs: &mut Vec<Run>,
     ) -> Result<(), StateError> {
         let mut next = Some(first);
         // A page that was met before ends the walk: another reference to the same bucket.
         while let Some(page) = next.filter(|page| pages.insert(page.0)) {
+            check_shape(arena, page, &self.geometry, limit)?;
             let bucket = self.bucket(arena, page);
             for reference in bucket.slots().filter_map(|slot| bucket.run_reference(slot)) {
                 runs.push(Run::from_bytes(arena, page, reference)?);

@@ -1,7 +1,7 @@
 //! Visiting every record of a table, in slices.
 
 use super::directory;
-use super::hash_table::{Found, HashTable};
+use super::hash_table::{Chain, Found, HashTable};
 use crate::arena::Arena;
 use crate::error::StateError;
 use crate::hash::hash_bytes;
@@ -22,10 +22,22 @@ impl HashTable {
         arena: &Arena,
         cursor: &mut ScanCursor,
         limit: usize,
+        visit: impl FnMut(&[u8], Found) -> Result<(), StateError>,
+    ) -> Result<bool, StateError> {
+        self.scan_until(arena, cursor, self.owned.length, limit, visit)
+    }
+
+    /// The same, of the groups before `end` only.
+    pub(super) fn scan_until(
+        &self,
+        arena: &Arena,
+        cursor: &mut ScanCursor,
+        end: u32,
+        limit: usize,
         mut visit: impl FnMut(&[u8], Found) -> Result<(), StateError>,
     ) -> Result<bool, StateError> {
         let mut visited = 0;
-        while cursor.group < self.owned.length {
+        while cursor.group < end {
             if visited >= limit {
                 return Ok(false);
             }
@@ -38,6 +50,7 @@ impl HashTable {
             // Siblings that were joined since the first of them was visited: only the rest is due.
             let is_joined = cursor.begins_inside(depth);
             let mut page = Some(place.bucket);
+            let mut chain = Chain::of(arena);
             while let Some(id) = page {
                 let bucket = self.bucket(arena, id);
                 for slot in bucket.slots() {
@@ -47,7 +60,7 @@ impl HashTable {
                     visit(bucket.key(slot), Found { page: id, slot })?;
                     visited += 1;
                 }
-                page = bucket.next();
+                page = chain.next(bucket);
             }
             *cursor = cursor.after_bucket(depth);
         }
@@ -60,6 +73,15 @@ impl HashTable {
 }
 
 impl ScanCursor {
+    pub(crate) fn at(group: u32, path: u64) -> Self {
+        Self { group, path }
+    }
+
+    /// Group and path.
+    pub(crate) fn place(self) -> (u32, u64) {
+        (self.group, self.path)
+    }
+
     fn next_group(self) -> Self {
         Self {
             group: self.group + 1,

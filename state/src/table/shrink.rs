@@ -9,7 +9,7 @@
 use super::bucket::{self, Bucket};
 use super::directory::{self, Parent, Place};
 use super::directory_shrink;
-use super::hash_table::HashTable;
+use super::hash_table::{Chain, HashTable};
 use crate::arena::Arena;
 use crate::catalog;
 use crate::error::StateError;
@@ -47,7 +47,11 @@ impl HashTable {
     fn unlink(&self, arena: &mut Arena, first: PageId, empty: PageId) {
         let next = self.bucket(arena, empty).next();
         let mut before = first;
-        while let Some(page) = self.bucket(arena, before).next().filter(|p| *p != empty) {
+        let mut chain = Chain::of(arena);
+        while let Some(page) = chain
+            .next(self.bucket(arena, before))
+            .filter(|p| *p != empty)
+        {
             before = page;
         }
         bucket::set_next(arena.page_mut(before, bucket::HEADER_MASK), next);
@@ -184,10 +188,11 @@ impl HashTable {
     ) -> Result<usize, StateError> {
         let mut removed = 0;
         let mut page = Some(first);
+        let mut chain = Chain::of(arena);
         while let Some(id) = page {
             let bucket = self.bucket(arena, id);
             removed += bucket.count();
-            page = bucket.next();
+            page = chain.next(bucket);
             self.free_runs(arena, id)?;
             match id == first {
                 true => bucket::clear(arena, id, &self.geometry),

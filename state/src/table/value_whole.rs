@@ -57,10 +57,27 @@ impl<K: Key + ?Sized, V: Value> ValueTable<K, V> {
         limit: usize,
         mut visit: impl FnMut(&K),
     ) -> Result<bool, StateError> {
+        let end = store.owned_groups().length;
+        self.scan_keys_until(store, cursor, end, limit, &mut visit)
+    }
+
+    /// The same, of the groups before `end` only.
+    pub(crate) fn scan_keys_until(
+        &self,
+        store: &Store,
+        cursor: &mut ScanCursor,
+        end: u32,
+        limit: usize,
+        mut visit: impl FnMut(&K),
+    ) -> Result<bool, StateError> {
         let arena = store.arena();
-        self.table.scan(arena, cursor, limit, |key, _| {
+        self.table.scan_until(arena, cursor, end, limit, |key, _| {
             K::from_bytes(key, &mut visit).map_err(|error| self.invalid_key(arena, &error))
         })
+    }
+
+    pub(crate) fn name(&self, store: &Store) -> String {
+        self.table.name(store.arena())
     }
 
     /// Removes keys, at least `limit` of them if so many are left; true if the table is empty.

@@ -37,10 +37,7 @@ impl OrderedTable {
         let TablePages { pages, runs } = &mut all;
         pages.extend(table::root_pages(arena, self.roots, self.owned.length)?);
         let mut visit = TreeVisit {
-            page: |id: PageId| {
-                pages.insert(id.0);
-                Ok(())
-            },
+            page: |id: PageId| table::met_once(id, pages.insert(id.0)),
             entry: |_: PageId, _: &[u8], run: Option<Run>| {
                 runs.extend(run);
                 Ok(())

@@ -160,6 +160,19 @@ impl<K: Key + ?Sized, S: Key + ?Sized, V: Value> KeyedTree<K, S, V> {
         store: &Store,
         cursor: &mut OrderedCursor,
         limit: usize,
+        visit: impl FnMut(&K),
+    ) -> Result<bool, StateError> {
+        let end = self.tree.table.owned.length;
+        self.keys_until(store, cursor, end, limit, visit)
+    }
+
+    /// The same, of the groups before `end` only.
+    pub(crate) fn keys_until(
+        &self,
+        store: &Store,
+        cursor: &mut OrderedCursor,
+        end: u32,
+        limit: usize,
         mut visit: impl FnMut(&K),
     ) -> Result<bool, StateError> {
         let (arena, tree) = (store.arena(), &self.tree);
@@ -169,9 +182,9 @@ impl<K: Key + ?Sized, S: Key + ?Sized, V: Value> KeyedTree<K, S, V> {
                 successor(&entry[..entry.len() - sub_bytes])
             });
             let entry = match &behind {
-                None => tree.table.first_at(arena, cursor, Edge::Start),
-                Some(None) => tree.table.first_at(arena, cursor, Edge::End),
-                Some(Some(key)) => tree.table.first_at(arena, cursor, Edge::Before(key)),
+                None => tree.table.first_at(arena, cursor, end, Edge::Start),
+                Some(None) => tree.table.first_at(arena, cursor, end, Edge::End),
+                Some(Some(key)) => tree.table.first_at(arena, cursor, end, Edge::Before(key)),
             };
             let Some(entry) = entry else {
                 return Ok(true);

@@ -33,7 +33,7 @@ const ROLE: &str = "list";
 #[derive(Debug)]
 pub struct ListTable<K: ?Sized, V> {
     /// Indices of a key are `0..n` without gaps.
-    keyed: KeyedTree<K, u64, V>,
+    pub(crate) keyed: KeyedTree<K, u64, V>,
 }
 
 impl<K: Key + ?Sized, V: Value> ListTable<K, V> {

@@ -39,7 +39,7 @@ const ROLE: &str = "map";
 /// ```
 #[derive(Debug)]
 pub struct MapTable<K: ?Sized, M: ?Sized, V> {
-    keyed: KeyedTree<K, M, V>,
+    pub(crate) keyed: KeyedTree<K, M, V>,
 }
 
 impl<K: Key + ?Sized, M: Key + ?Sized, V: Value> MapTable<K, M, V> {

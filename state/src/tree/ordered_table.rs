@@ -84,6 +84,20 @@ impl Place {
     }
 }
 
+impl Root {
+    /// The branch levels to walk.
+    #[inline]
+    fn levels(self) -> usize {
+        assert!(
+            self.height <= HEIGHT_MAX,
+            "page={}: a tree of {} levels, of at most {HEIGHT_MAX}: its root is damaged",
+            self.page.0,
+            self.height
+        );
+        self.height
+    }
+}
+
 impl OrderedTable {
     /// Opens a table of the catalog, whose form is ordered.
     pub(crate) fn open(
@@ -170,7 +184,7 @@ impl OrderedTable {
     pub(crate) fn find(&self, arena: &Arena, group: u32, key: &[u8]) -> Option<FoundEntry> {
         let root = self.root(arena, group)?;
         let mut page = root.page;
-        for _ in 0..root.height {
+        for _ in 0..root.levels() {
             let node = self.branch(arena, page);
             page = node.child(node.child_index(key));
             prefetch_slots(arena, page);
@@ -253,7 +267,7 @@ impl OrderedTable {
         let root = self.root(arena, group)?;
         let mut path = Path::new();
         let mut page = root.page;
-        for _ in 0..root.height {
+        for _ in 0..root.levels() {
             let node = self.branch(arena, page);
             let index = match edge {
                 Edge::Start => 0,

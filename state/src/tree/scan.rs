@@ -6,6 +6,7 @@ use super::ordered_table::{Edge, FoundEntry, OrderedTable};
 use crate::arena::Arena;
 use crate::error::StateError;
 use crate::key::KeyBuffer;
+use crate::page::PageId;
 
 /// Where a scan over an ordered table stands: behind a key, so that it stays valid whatever is put
 /// or removed meanwhile.
@@ -17,22 +18,57 @@ pub struct OrderedCursor {
 }
 
 impl OrderedCursor {
+    /// Behind a key of a group, or at the group's beginning if there is none.
+    pub(crate) fn behind(group: u32, key: &[u8]) -> Self {
+        let after = (!key.is_empty()).then(|| key.iter().copied().collect());
+        Self { group, after }
+    }
+
+    /// Group, and the key behind which the cursor stands in it.
+    pub(crate) fn place(&self) -> (u32, Option<&[u8]>) {
+        (self.group, self.last_key())
+    }
+
     /// Key of the entry behind which the cursor stands in its group.
     pub(super) fn last_key(&self) -> Option<&[u8]> {
         self.after.as_deref()
     }
 }
 
+/// A walk over leaves. Each is another page, so it ends in an arena of so many, also where the
+/// branches of damaged pages that are not verified yet lead round in a circle.
+struct Leaves {
+    left: u32,
+}
+
+impl Leaves {
+    fn of(arena: &Arena) -> Self {
+        Self {
+            left: arena.page_count(),
+        }
+    }
+
+    fn take(&mut self, leaf: PageId) {
+        assert!(
+            self.left > 0,
+            "page={}: more leaves than the state has pages: a page is damaged",
+            leaf.0
+        );
+        self.left -= 1;
+    }
+}
+
 impl OrderedTable {
     /// Moves the cursor onto the first entry behind an edge of its group, else onto the first entry
-    /// of the groups that follow.
+    /// of the groups that follow, before `end`.
     pub(super) fn first_at<'a>(
         &'a self,
         arena: &'a Arena,
         cursor: &mut OrderedCursor,
+        end: u32,
         mut from: Edge<'_>,
     ) -> Option<&'a [u8]> {
-        while cursor.group < self.owned.length {
+        while cursor.group < end {
             let group = cursor.group;
             let first = self.scan(arena, group, from, Edge::End, |key, _| {
                 ControlFlow::Break(key)
@@ -65,9 +101,11 @@ impl OrderedTable {
         let Some(mut place) = self.seek(arena, group, from) else {
             return ControlFlow::Continue(());
         };
+        let mut leaves = Leaves::of(arena);
         loop {
             let leaf = self.leaf(arena, place.leaf);
             let (end, count) = (leaf.index_of(to), leaf.count());
+            leaves.take(place.leaf);
             for index in place.index..end {
                 let page = place.leaf;
                 visit(leaf.key(index), FoundEntry { page, index })?;
@@ -93,9 +131,11 @@ impl OrderedTable {
         let Some(mut place) = self.seek(arena, group, to) else {
             return ControlFlow::Continue(());
         };
+        let mut leaves = Leaves::of(arena);
         loop {
             let leaf = self.leaf(arena, place.leaf);
             let begin = leaf.index_of(from);
+            leaves.take(place.leaf);
             for index in (begin..place.index).rev() {
                 let page = place.leaf;
                 visit(leaf.key(index), FoundEntry { page, index })?;

@@ -10,6 +10,7 @@ use crate::error::StateError;
 use crate::hash::KeyHash;
 use crate::identity::TypeIdentity;
 use crate::key::Key;
+use crate::key_walk::KeyWalk;
 use crate::store::Store;
 use crate::tree::{KeyedTree, Order, OrderedCursor, TimerTable};
 use crate::value::{self, Value};
@@ -217,6 +218,24 @@ impl<K: Key + ?Sized, V: Value + Clone> ExpiringListTable<K, V> {
                 visit(key, timed.value);
             }
         })
+    }
+
+    /// Visits the next keys of a walk, as [`MapTable::walk_keys`](crate::MapTable::walk_keys) does,
+    /// also those of which all has expired and is not freed yet.
+    ///
+    /// # Errors
+    /// As [`MapTable::walk_keys`](crate::MapTable::walk_keys).
+    ///
+    /// # Panics
+    /// As [`MapTable::walk_keys`](crate::MapTable::walk_keys).
+    pub fn walk_keys(
+        &self,
+        store: &Store,
+        walk: &mut KeyWalk,
+        limit: usize,
+        visit: impl FnMut(&K),
+    ) -> Result<(), StateError> {
+        self.timed.entries.walk_keys(store, walk, limit, visit)
     }
 
     /// Elements in memory: those that are seen, and those that have expired and are not freed yet.

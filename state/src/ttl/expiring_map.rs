@@ -10,6 +10,7 @@ use crate::error::StateError;
 use crate::hash::KeyHash;
 use crate::identity::TypeIdentity;
 use crate::key::Key;
+use crate::key_walk::KeyWalk;
 use crate::store::Store;
 use crate::tree::{KeyedTree, Order, OrderedCursor, TimerTable};
 use crate::value::Value;
@@ -264,6 +265,24 @@ impl<K: Key + ?Sized, M: Key + ?Sized, V: Value> ExpiringMapTable<K, M, V> {
                 visit(key, map_key, timed.value);
             }
         })
+    }
+
+    /// Visits the next keys of a walk, as [`MapTable::walk_keys`](crate::MapTable::walk_keys) does,
+    /// also those of which all has expired and is not freed yet.
+    ///
+    /// # Errors
+    /// As [`MapTable::walk_keys`](crate::MapTable::walk_keys).
+    ///
+    /// # Panics
+    /// As [`MapTable::walk_keys`](crate::MapTable::walk_keys).
+    pub fn walk_keys(
+        &self,
+        store: &Store,
+        walk: &mut KeyWalk,
+        limit: usize,
+        visit: impl FnMut(&K),
+    ) -> Result<(), StateError> {
+        self.timed.entries.walk_keys(store, walk, limit, visit)
     }
 
     /// Removes entries of all keys, `limit` of them if so many are left; true if none is left.

@@ -7,6 +7,7 @@ use crate::error::StateError;
 use crate::hash::KeyHash;
 use crate::identity::TypeIdentity;
 use crate::key::Key;
+use crate::key_walk::KeyWalk;
 use crate::store::Store;
 use crate::table::{ScanCursor, ValueTable};
 use crate::tree::TimerTable;
@@ -212,6 +213,24 @@ impl<K: Key + ?Sized, V: Value> ExpiringTable<K, V> {
                 visit(key, timed.value);
             }
         })
+    }
+
+    /// Visits the next keys of a walk, as [`ValueTable::walk_keys`] does, also those of which the
+    /// value has expired and is not freed yet.
+    ///
+    /// # Errors
+    /// As [`ValueTable::walk_keys`].
+    ///
+    /// # Panics
+    /// As [`ValueTable::walk_keys`].
+    pub fn walk_keys(
+        &self,
+        store: &Store,
+        walk: &mut KeyWalk,
+        limit: usize,
+        visit: impl FnMut(&K),
+    ) -> Result<(), StateError> {
+        self.timed.entries.walk_keys(store, walk, limit, visit)
     }
 
     /// Removes keys, `limit` of them if so many are left; true if the table is empty.

@@ -9,13 +9,13 @@ use super::key::KeyOf;
 use super::keyed_input::KeyedInput;
 use super::second_input::{Connection, Unconnected};
 use crate::flow::build_context::BuildContext;
-use crate::flow::chain::{BroadcastOperator, Chain, KeyedOperator, Operator};
+use crate::flow::chain::{BroadcastOperator, Chain, KeyedOperator, Operator, Walks};
 use crate::flow::error::FlowError;
 use crate::flow::flow_builder::Flow;
 use crate::flow::out::Out;
 use crate::flow::process::{
-    BroadcastContext, BroadcastProcess, Declared, PendingTimers, Process, ProcessContext,
-    ProcessResult, States,
+    BroadcastContext, BroadcastProcess, Declared, KeysInHand, PendingTimers, Process,
+    ProcessContext, ProcessResult, States,
 };
 use crate::flow::record::Record;
 use crate::flow::stage::Stage;
@@ -89,6 +89,7 @@ where
             declared: self.declared,
             process: self.process,
             out: Out::new(),
+            keys: KeysInHand::default(),
             types: PhantomData,
         };
         self.input.build(operator, next, context)
@@ -103,6 +104,8 @@ pub(crate) struct ProcessOperator<R: ?Sized, K: ?Sized, X, P, U: Record + ?Sized
     process: P,
     /// What one call emits; its memory serves all calls.
     out: Out<U>,
+    /// Of the walk that is on.
+    keys: KeysInHand,
     types: PhantomData<fn(&R)>,
 }
 
@@ -151,12 +154,41 @@ where
                 key,
                 now_ms: cx.now_ms,
                 stamp_ns: cx.stamp_ns,
-                may_set_timers: due == Due::ByNow,
+                may_schedule: due == Due::ByNow,
                 exchange,
             };
             process.timer(timer.time(), &mut context, out)
         });
         self.emit(result, next, cx);
+    }
+
+    /// Visits the next key in hand, if it still has the state that is walked over; false if no key
+    /// is in hand.
+    fn visit<N: Operator<P::Out>>(&mut self, next: &mut N, cx: &mut Context<'_>) -> bool {
+        let argument = self.keys.argument;
+        let (process, out, exchange) = (&mut self.process, &mut self.out, self.exchange);
+        let declared = &self.declared;
+        let Some((state, hash, bytes)) = self.keys.take() else {
+            return false;
+        };
+        out.clear();
+        let visited = K::from_bytes(bytes, |key| {
+            if !declared.has(state, cx.store, hash, key)? {
+                return Ok(());
+            }
+            let mut context = ProcessContext {
+                store: &mut *cx.store,
+                hash,
+                key,
+                now_ms: cx.now_ms,
+                stamp_ns: cx.stamp_ns,
+                may_schedule: true,
+                exchange,
+            };
+            process.visit(argument, &mut context, out)
+        });
+        self.emit(visited.expect("bytes that a key gave"), next, cx);
+        true
     }
 
     fn fire<N: Operator<P::Out>>(
@@ -216,7 +248,7 @@ where
                 key,
                 now_ms: cx.now_ms,
                 stamp_ns: cx.stamp_ns,
-                may_set_timers: true,
+                may_schedule: true,
                 exchange,
             };
             process.record(record, &mut context, out)
@@ -238,6 +270,39 @@ where
                 cx.fail(error);
                 fired_count
             }
+        }
+    }
+
+    fn walk<N: Operator<P::Out>>(
+        &mut self,
+        limit: usize,
+        next: &mut N,
+        cx: &mut Context<'_>,
+    ) -> usize {
+        if let Err(error) = self.declared.take_keys(&mut self.keys, cx.store) {
+            cx.fail(error);
+            return 0;
+        }
+        let mut count = 0;
+        while count < limit && cx.failure.is_none() && self.visit(next, cx) {
+            count += 1;
+        }
+        count
+    }
+
+    fn walks(&self) -> Walks {
+        let walks = self.declared.walks.as_ref();
+        Walks {
+            pending_count: walks.map_or(0, |walks| walks.pending_count()),
+            has_keys_in_hand: !self.keys.is_empty(),
+        }
+    }
+
+    fn settle(&mut self, cx: &mut Context<'_>) {
+        if let Some(walks) = &self.declared.walks
+            && let Err(error) = walks.write(cx.store)
+        {
+            cx.fail(error);
         }
     }
 

@@ -12,7 +12,7 @@ use crate::flow::error::FlowError;
 /// # Errors
 /// As those of [`ValueState`].
 pub struct AggregatingState<K: ?Sized, A, I: ?Sized, T> {
-    value: ValueState<K, A>,
+    pub(super) value: ValueState<K, A>,
     initial: A,
     add: fn(&mut A, &I),
     result: fn(&A) -> T,

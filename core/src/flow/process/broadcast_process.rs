@@ -1,7 +1,7 @@
 //! The code that a connected keyed stream runs for a record of the broadcast stream.
 
 use super::context::BroadcastContext;
-use super::function::{Each, Process, ProcessResult, TimerCall};
+use super::function::{Each, Process, ProcessResult, TimerCall, VisitCall};
 use crate::flow::out::Out;
 use crate::flow::process::ProcessContext;
 use crate::flow::record::Record;
@@ -82,7 +82,7 @@ pub trait BroadcastProcess<R: Record + ?Sized, B: Record + ?Sized, K: ?Sized>:
 /// A call of a closure.
 pub struct OnBroadcast<G>(pub(in crate::flow) G);
 
-impl<R, B, K, S, U, F, T, G> BroadcastProcess<R, B, K> for Each<S, U, F, T, OnBroadcast<G>>
+impl<R, B, K, S, U, F, T, G, V> BroadcastProcess<R, B, K> for Each<S, U, F, T, OnBroadcast<G>, V>
 where
     R: Record + ?Sized,
     B: Record + ?Sized,
@@ -90,6 +90,7 @@ where
     S: 'static,
     U: Record + ?Sized,
     T: TimerCall<S, K, U>,
+    V: VisitCall<S, K, U>,
     F: for<'a, 'b> FnMut(
             &mut S,
             R::Ref<'a>,

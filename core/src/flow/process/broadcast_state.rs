@@ -6,7 +6,7 @@ use std::rc::Rc;
 use frazil_state::{BroadcastTable, Key, StateError, Value};
 
 use super::context::{BroadcastContext, ReadContext};
-use super::states::TableSlot;
+use super::declared::TableSlot;
 use crate::flow::error::FlowError;
 
 /// A map from `M` to `V`, sorted by `M`, that every shard holds alike; declared with

@@ -12,8 +12,8 @@ pub struct ProcessContext<'a, K: ?Sized> {
     pub(in crate::flow) now_ms: u64,
     /// When the record in hand entered the flow.
     pub(in crate::flow) stamp_ns: u64,
-    /// False while timers fire because the input has ended.
-    pub(in crate::flow) may_set_timers: bool,
+    /// False while timers fire because the input has ended: then no timer is set and no walk started.
+    pub(in crate::flow) may_schedule: bool,
     /// The (first) exchange behind which the operator stands.
     pub(in crate::flow) exchange: usize,
 }
@@ -52,10 +52,13 @@ impl BroadcastContext<'_> {
     }
 }
 
-/// A context that broadcast states can be read with: both of them.
+/// A context that broadcast states can be read and walks started with: both of them.
 pub trait ReadContext: sealed::Sealed {
     #[doc(hidden)]
     fn store(&self) -> &Store;
+
+    #[doc(hidden)]
+    fn may_schedule(&self) -> bool;
 }
 
 impl<K: ?Sized> ReadContext for ProcessContext<'_, K> {
@@ -63,12 +66,20 @@ impl<K: ?Sized> ReadContext for ProcessContext<'_, K> {
     fn store(&self) -> &Store {
         self.store
     }
+
+    fn may_schedule(&self) -> bool {
+        self.may_schedule
+    }
 }
 
 impl ReadContext for BroadcastContext<'_> {
     #[inline]
     fn store(&self) -> &Store {
         self.store
+    }
+
+    fn may_schedule(&self) -> bool {
+        true
     }
 }
 

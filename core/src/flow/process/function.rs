@@ -90,6 +90,21 @@ pub trait Process<R: Record + ?Sized, K: ?Sized>: 'static {
         Ok(())
     }
 
+    /// Takes a key that a walk has come to, one that [`KeyWalks::start`](crate::KeyWalks::start) was
+    /// told `argument` for; `cx` is that of the key.
+    ///
+    /// # Errors
+    /// Whatever should end the job.
+    fn visit(
+        &mut self,
+        argument: u64,
+        cx: &mut ProcessContext<'_, K>,
+        out: &mut Out<Self::Out>,
+    ) -> ProcessResult {
+        let _ = (argument, cx, out);
+        Ok(())
+    }
+
     /// What becomes of timers that are not due yet when all input has ended.
     fn pending_timers_at_end(&self) -> PendingTimers {
         PendingTimers::Discard
@@ -108,12 +123,14 @@ pub enum PendingTimers {
 }
 
 /// A process function made of a closure and what it works on.
-pub struct Each<S, U: ?Sized, F, T = NoTimer, G = ()> {
+pub struct Each<S, U: ?Sized, F, T = NoTimer, G = (), V = NoVisit> {
     states: S,
     each: F,
     timer: T,
     /// For records of a broadcast stream.
     on_broadcast: G,
+    /// For the keys of a walk.
+    on_visit: V,
     pending: PendingTimers,
     made: PhantomData<fn(&U)>,
 }
@@ -125,6 +142,7 @@ impl<S, U: ?Sized, F> Each<S, U, F> {
             each,
             timer: NoTimer,
             on_broadcast: (),
+            on_visit: NoVisit,
             pending: PendingTimers::Discard,
             made: PhantomData,
         }
@@ -139,26 +157,42 @@ impl<S, U: ?Sized, F> Each<S, U, F> {
             each: self.each,
             timer: self.timer,
             on_broadcast: OnBroadcast(on_broadcast),
+            on_visit: self.on_visit,
             pending: self.pending,
             made: PhantomData,
         }
     }
 }
 
-impl<S, U: ?Sized, F, G> Each<S, U, F, NoTimer, G> {
-    pub(in crate::flow) fn with_timer<T>(self, timer: T) -> Each<S, U, F, OnTimer<T>, G> {
+impl<S, U: ?Sized, F, G, V> Each<S, U, F, NoTimer, G, V> {
+    pub(in crate::flow) fn with_timer<T>(self, timer: T) -> Each<S, U, F, OnTimer<T>, G, V> {
         Each {
             states: self.states,
             each: self.each,
             timer: OnTimer(timer),
             on_broadcast: self.on_broadcast,
+            on_visit: self.on_visit,
             pending: self.pending,
             made: PhantomData,
         }
     }
 }
 
-impl<S, U: ?Sized, F, T, G> Each<S, U, F, T, G> {
+impl<S, U: ?Sized, F, T, G> Each<S, U, F, T, G, NoVisit> {
+    pub(in crate::flow) fn with_visit<V>(self, on_visit: V) -> Each<S, U, F, T, G, OnVisit<V>> {
+        Each {
+            states: self.states,
+            each: self.each,
+            timer: self.timer,
+            on_broadcast: self.on_broadcast,
+            on_visit: OnVisit(on_visit),
+            pending: self.pending,
+            made: PhantomData,
+        }
+    }
+}
+
+impl<S, U: ?Sized, F, T, G, V> Each<S, U, F, T, G, V> {
     pub(in crate::flow) fn fire_at_end(self) -> Self {
         Self {
             pending: PendingTimers::Fire,
@@ -219,7 +253,55 @@ where
     }
 }
 
-impl<R, K, S, U, F, T, G> Process<R, K> for Each<S, U, F, T, G>
+/// What closures do with a key of a walk.
+pub(crate) trait VisitCall<S, K: ?Sized, U: Record + ?Sized>: 'static {
+    fn call(
+        &mut self,
+        states: &mut S,
+        argument: u64,
+        cx: &mut ProcessContext<'_, K>,
+        out: &mut Out<U>,
+    ) -> ProcessResult;
+}
+
+/// Nothing.
+pub struct NoVisit;
+
+impl<S, K: ?Sized, U: Record + ?Sized> VisitCall<S, K, U> for NoVisit {
+    fn call(
+        &mut self,
+        _states: &mut S,
+        _argument: u64,
+        _cx: &mut ProcessContext<'_, K>,
+        _out: &mut Out<U>,
+    ) -> ProcessResult {
+        Ok(())
+    }
+}
+
+/// A call of a closure.
+pub struct OnVisit<V>(V);
+
+impl<S, K, U, V> VisitCall<S, K, U> for OnVisit<V>
+where
+    K: ?Sized,
+    U: Record + ?Sized,
+    V: for<'b> FnMut(&mut S, u64, &mut ProcessContext<'b, K>, &mut Out<U>) -> ProcessResult
+        + 'static,
+{
+    #[inline]
+    fn call(
+        &mut self,
+        states: &mut S,
+        argument: u64,
+        cx: &mut ProcessContext<'_, K>,
+        out: &mut Out<U>,
+    ) -> ProcessResult {
+        (self.0)(states, argument, cx, out)
+    }
+}
+
+impl<R, K, S, U, F, T, G, V> Process<R, K> for Each<S, U, F, T, G, V>
 where
     R: Record + ?Sized,
     K: ?Sized + 'static,
@@ -227,6 +309,7 @@ where
     S: 'static,
     U: Record + ?Sized,
     T: TimerCall<S, K, U>,
+    V: VisitCall<S, K, U>,
     F: for<'a, 'b> FnMut(
             &mut S,
             R::Ref<'a>,
@@ -255,6 +338,16 @@ where
         out: &mut Out<U>,
     ) -> ProcessResult {
         self.timer.call(&mut self.states, time_ms, cx, out)
+    }
+
+    #[inline]
+    fn visit(
+        &mut self,
+        argument: u64,
+        cx: &mut ProcessContext<'_, K>,
+        out: &mut Out<U>,
+    ) -> ProcessResult {
+        self.on_visit.call(&mut self.states, argument, cx, out)
     }
 
     fn pending_timers_at_end(&self) -> PendingTimers {

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use frazil_state::{Key, ListTable, StateError, Value};
 
 use super::context::ProcessContext;
-use super::states::TableSlot;
+use super::declared::TableSlot;
 use crate::flow::error::FlowError;
 
 /// A list for each key; declared with [`States::list`](crate::States::list).
@@ -33,7 +33,7 @@ use crate::flow::error::FlowError;
 /// All methods fail with [`FlowError::State`], which names the state: stored bytes that are no
 /// value of this type, a key or value over the limits, or an exhausted budget.
 pub struct ListState<K: ?Sized, V> {
-    slot: Rc<TableSlot<ListTable<K, V>>>,
+    pub(super) slot: Rc<TableSlot<ListTable<K, V>>>,
 }
 
 impl<K: Key + ?Sized, V: Value> ListState<K, V> {

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use frazil_state::{Key, MapTable, StateError, Value};
 
 use super::context::ProcessContext;
-use super::states::TableSlot;
+use super::declared::TableSlot;
 use crate::flow::error::FlowError;
 
 /// A map from `M` to `V` for each key, sorted by `M`; declared with
@@ -37,7 +37,7 @@ use crate::flow::error::FlowError;
 /// All methods fail with [`FlowError::State`], which names the state: stored bytes that are no key
 /// or value of these types, a key or value over the limits, or an exhausted budget.
 pub struct MapState<K: ?Sized, M: ?Sized, V> {
-    slot: Rc<TableSlot<MapTable<K, M, V>>>,
+    pub(super) slot: Rc<TableSlot<MapTable<K, M, V>>>,
 }
 
 impl<K: Key + ?Sized, M: Key + ?Sized, V: Value> MapState<K, M, V> {

@@ -4,8 +4,11 @@ mod aggregating_state;
 mod broadcast_process;
 mod broadcast_state;
 mod context;
+mod declared;
 mod expiring;
 mod function;
+mod key_walks;
+mod keys_in_hand;
 mod list_process;
 mod list_state;
 mod map_state;
@@ -14,6 +17,7 @@ mod side_output;
 mod states;
 mod timers;
 mod value_state;
+mod walks_slot;
 
 pub use aggregating_state::AggregatingState;
 pub use broadcast_process::BroadcastProcess;
@@ -24,6 +28,7 @@ pub use expiring::{
     ExpiringStates, ExpiringValueState,
 };
 pub use function::{PendingTimers, Process, ProcessResult};
+pub use key_walks::{KeyWalks, KeyedState};
 pub use list_process::ListProcess;
 pub use list_state::ListState;
 pub use map_state::MapState;
@@ -34,5 +39,6 @@ pub use timers::Timers;
 pub use value_state::ValueState;
 
 pub(super) use broadcast_process::OnBroadcast;
-pub(super) use function::{Each, NoTimer, OnTimer, TimerCall};
-pub(super) use states::Declared;
+pub(super) use declared::Declared;
+pub(super) use function::{Each, NoTimer, OnTimer, OnVisit, TimerCall, VisitCall};
+pub(super) use keys_in_hand::KeysInHand;

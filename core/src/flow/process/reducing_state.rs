@@ -12,7 +12,7 @@ use crate::flow::error::FlowError;
 /// # Errors
 /// As those of [`ValueState`].
 pub struct ReducingState<K: ?Sized, V> {
-    value: ValueState<K, V>,
+    pub(super) value: ValueState<K, V>,
     reduce: fn(&mut V, &V),
 }
 

@@ -4,22 +4,23 @@
 //! yet: so that the plan knows every table's name before any shard starts. A handle is therefore
 //! made with an empty slot, which the operator fills with the opened table before the first record.
 
-use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
 
 use frazil_state::{
-    BroadcastTable, Expiry, Key, KeyHash, ListTable, MapTable, StateError, Store, TimerTable,
-    TypeIdentity, Value, ValueTable,
+    BroadcastTable, Expiry, Key, ListTable, MapTable, TimerTable, TypeIdentity, Value,
 };
 
 use super::aggregating_state::AggregatingState;
 use super::broadcast_state::BroadcastState;
+use super::declared::{Declared, DeclaredTable, TableSlot};
 use super::expiring::ExpiringStates;
+use super::key_walks::KeyWalks;
 use super::list_state::ListState;
 use super::map_state::MapState;
 use super::reducing_state::ReducingState;
 use super::timers::Timers;
 use super::value_state::ValueState;
+use super::walks_slot::{WalksSlot, stored_walk_types};
 use crate::flow::error::FlowError;
 use crate::flow::flow_builder::Flow;
 
@@ -141,9 +142,21 @@ impl<'f, K: Key + ?Sized> States<'f, K> {
         timers
     }
 
+    /// Walks over all keys that a state has on this shard: one set of them, which is kept like a
+    /// state.
+    pub fn walks(&mut self, name: &str) -> KeyWalks<K> {
+        let slot = Rc::new(WalksSlot::new(name));
+        self.add(name, stored_walk_types(), slot.clone());
+        if self.declared.walks.replace(Rc::clone(&slot)).is_some() {
+            let name = name.to_owned();
+            self.flow.note_error(FlowError::SecondWalks { name });
+        }
+        KeyWalks::new(slot)
+    }
+
     fn declare<T: 'static>(&mut self, name: &str, types: TypeIdentity) -> Rc<TableSlot<T>>
     where
-        TableSlot<T>: DeclaredTable,
+        TableSlot<T>: DeclaredTable<K>,
     {
         let slot = Rc::new(TableSlot::new(name));
         self.add(name, types, slot.clone());
@@ -151,7 +164,7 @@ impl<'f, K: Key + ?Sized> States<'f, K> {
     }
 
     /// Adds a table that its slot opens.
-    pub(super) fn add(&mut self, name: &str, types: TypeIdentity, slot: Rc<dyn DeclaredTable>) {
+    pub(super) fn add(&mut self, name: &str, types: TypeIdentity, slot: Rc<dyn DeclaredTable<K>>) {
         self.add_beside(name, types);
         self.declared.tables.push(slot);
     }
@@ -159,130 +172,5 @@ impl<'f, K: Key + ?Sized> States<'f, K> {
     /// Adds a table that another one opens with itself.
     pub(super) fn add_beside(&self, name: &str, types: TypeIdentity) {
         self.flow.add_table(name, types);
-    }
-}
-
-/// What one operator declared.
-pub(in crate::flow) struct Declared<K: ?Sized> {
-    /// In the order of their declaration.
-    tables: Vec<Rc<dyn DeclaredTable>>,
-    /// One of the tables.
-    pub(in crate::flow) timers: Option<Timers<K>>,
-}
-
-impl<K: ?Sized> Default for Declared<K> {
-    fn default() -> Self {
-        Self {
-            tables: Vec::new(),
-            timers: None,
-        }
-    }
-}
-
-impl<K: ?Sized> Declared<K> {
-    pub(in crate::flow) fn open(&self, store: &mut Store) -> Result<(), FlowError> {
-        self.tables.iter().try_for_each(|table| table.open(store))
-    }
-
-    /// Announces records to the tables that gain from it.
-    pub(in crate::flow) fn prefetch(&self, store: &Store, hashes: &[KeyHash]) {
-        for table in &self.tables {
-            table.prefetch(store, hashes);
-        }
-    }
-
-    /// One slice of freeing what has expired; gives how many records went.
-    pub(in crate::flow) fn expire(&self, store: &mut Store) -> Result<usize, FlowError> {
-        let tables = self.tables.iter();
-        tables.map(|table| table.expire(store, EXPIRE_SLICE)).sum()
-    }
-}
-
-/// Queue entries that one table looks at in one slice of freeing what has expired.
-const EXPIRE_SLICE: usize = 64;
-
-/// A table that is opened by its name.
-pub(super) trait DeclaredTable {
-    fn open(&self, store: &mut Store) -> Result<(), FlowError>;
-    /// Announces records; for tables in which a hash alone tells where their state lies.
-    fn prefetch(&self, store: &Store, hashes: &[KeyHash]) {
-        let _ = (store, hashes);
-    }
-    /// Frees what has expired, with a look at `limit` entries at most; gives how many went.
-    fn expire(&self, store: &mut Store, limit: usize) -> Result<usize, FlowError> {
-        let _ = (store, limit);
-        Ok(0)
-    }
-}
-
-/// A declared table: empty until the shard is built.
-pub(super) struct TableSlot<T> {
-    name: String,
-    table: OnceCell<T>,
-}
-
-impl<T> TableSlot<T> {
-    pub(super) fn new(name: &str) -> Self {
-        Self {
-            name: name.to_owned(),
-            table: OnceCell::new(),
-        }
-    }
-
-    pub(super) fn name(&self) -> &str {
-        &self.name
-    }
-
-    #[inline]
-    pub(super) fn table(&self) -> &T {
-        self.table
-            .get()
-            .expect("a state is used with the operator that declared it, on a shard that was built")
-    }
-
-    #[cold]
-    pub(super) fn failure(&self, source: StateError) -> FlowError {
-        let name = self.name.clone();
-        FlowError::State { name, source }
-    }
-
-    pub(super) fn fill(&self, opened: Result<T, StateError>) -> Result<(), FlowError> {
-        let table = opened.map_err(|source| self.failure(source))?;
-        assert!(self.table.set(table).is_ok(), "a shard is built once");
-        Ok(())
-    }
-}
-
-impl<K: Key + ?Sized, V: Value> DeclaredTable for TableSlot<ValueTable<K, V>> {
-    fn open(&self, store: &mut Store) -> Result<(), FlowError> {
-        self.fill(ValueTable::open(store, &self.name))
-    }
-
-    fn prefetch(&self, store: &Store, hashes: &[KeyHash]) {
-        self.table().prefetch(store, hashes);
-    }
-}
-
-impl<K: Key + ?Sized, M: Key + ?Sized, V: Value> DeclaredTable for TableSlot<MapTable<K, M, V>> {
-    fn open(&self, store: &mut Store) -> Result<(), FlowError> {
-        self.fill(MapTable::open(store, &self.name))
-    }
-}
-
-impl<K: Key + ?Sized, V: Value> DeclaredTable for TableSlot<ListTable<K, V>> {
-    fn open(&self, store: &mut Store) -> Result<(), FlowError> {
-        self.fill(ListTable::open(store, &self.name))
-    }
-}
-
-impl<K: Key + ?Sized> DeclaredTable for TableSlot<RefCell<TimerTable<K>>> {
-    fn open(&self, store: &mut Store) -> Result<(), FlowError> {
-        self.fill(TimerTable::open(store, &self.name).map(RefCell::new))
-    }
-}
-
-impl<M: Key + ?Sized, V: Value> DeclaredTable for TableSlot<BroadcastTable<M, V>> {
-    fn open(&self, store: &mut Store) -> Result<(), FlowError> {
-        self.fill(BroadcastTable::open(store, &self.name))
     }
 }

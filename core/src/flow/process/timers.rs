@@ -6,7 +6,7 @@ use std::rc::Rc;
 use frazil_state::{DueTimer, Key, StateError, Store, TimerTable};
 
 use super::context::ProcessContext;
-use super::states::TableSlot;
+use super::declared::TableSlot;
 use crate::flow::error::FlowError;
 
 /// A process function has one set of timers, so nothing has to tell them apart.
@@ -79,7 +79,7 @@ impl<K: Key + ?Sized> Timers<K> {
     /// # Errors
     /// See [`Timers`].
     pub fn set(&self, cx: &mut ProcessContext<'_, K>, time_ms: u64) -> Result<(), FlowError> {
-        if cx.may_set_timers {
+        if cx.may_schedule {
             let mut table = self.slot.table().borrow_mut();
             self.named(table.register(cx.store, cx.hash, time_ms, cx.key, &NAMESPACE))?;
         }

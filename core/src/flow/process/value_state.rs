@@ -6,7 +6,7 @@ use frazil_state::{Key, Value, ValueTable};
 use rkyv::seal::Seal;
 
 use super::context::ProcessContext;
-use super::states::TableSlot;
+use super::declared::TableSlot;
 use crate::flow::error::FlowError;
 
 /// One value for each key, or none; declared with [`States::value`](crate::States::value).
@@ -29,7 +29,7 @@ use crate::flow::error::FlowError;
 /// All methods fail with [`FlowError::State`], which names the state: stored bytes that are no
 /// value of this type, a key or value over the limits, or an exhausted budget.
 pub struct ValueState<K: ?Sized, V> {
-    slot: Rc<TableSlot<ValueTable<K, V>>>,
+    pub(super) slot: Rc<TableSlot<ValueTable<K, V>>>,
 }
 
 impl<K: Key + ?Sized, V: Value> ValueState<K, V> {

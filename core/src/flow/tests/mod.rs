@@ -11,3 +11,4 @@ mod pressure;
 mod shapes;
 mod simulation;
 mod timers;
+mod walks;

@@ -13,7 +13,7 @@ use crate::flow::error::FlowError;
 /// # Errors
 /// As those of [`ExpiringValueState`].
 pub struct ExpiringAggregatingState<K: ?Sized, A, I: ?Sized, T> {
-    value: ExpiringValueState<K, A>,
+    pub(in crate::flow::process) value: ExpiringValueState<K, A>,
     initial: A,
     add: fn(&mut A, &I),
     result: fn(&A) -> T,

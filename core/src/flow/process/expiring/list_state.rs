@@ -29,7 +29,7 @@ use crate::flow::error::FlowError;
 /// All methods fail with [`FlowError::State`], which names the state: stored bytes that are no
 /// value of this type, a key or value over the limits, or an exhausted budget.
 pub struct ExpiringListState<K: ?Sized, V> {
-    slot: Rc<ExpiringSlot<ExpiringListTable<K, V>>>,
+    pub(in crate::flow::process) slot: Rc<ExpiringSlot<ExpiringListTable<K, V>>>,
 }
 
 impl<K: Key + ?Sized, V: Value + Clone> ExpiringListState<K, V> {

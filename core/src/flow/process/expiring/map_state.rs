@@ -30,7 +30,7 @@ use crate::flow::error::FlowError;
 /// All methods fail with [`FlowError::State`], which names the state: stored bytes that are no key
 /// or value of these types, a key or value over the limits, or an exhausted budget.
 pub struct ExpiringMapState<K: ?Sized, M: ?Sized, V> {
-    slot: Rc<ExpiringSlot<ExpiringMapTable<K, M, V>>>,
+    pub(in crate::flow::process) slot: Rc<ExpiringSlot<ExpiringMapTable<K, M, V>>>,
 }
 
 impl<K: Key + ?Sized, M: Key + ?Sized, V: Value + Clone> ExpiringMapState<K, M, V> {

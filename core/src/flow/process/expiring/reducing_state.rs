@@ -15,7 +15,7 @@ use crate::flow::error::FlowError;
 /// # Errors
 /// As those of [`ExpiringValueState`](crate::ExpiringValueState).
 pub struct ExpiringReducingState<K: ?Sized, V> {
-    slot: Rc<ExpiringSlot<ExpiringTable<K, V>>>,
+    pub(in crate::flow::process) slot: Rc<ExpiringSlot<ExpiringTable<K, V>>>,
     reduce: fn(&mut V, &V),
 }
 

@@ -3,15 +3,15 @@
 use std::cell::{Ref, RefCell, RefMut};
 
 use frazil_state::{
-    Expired, ExpiringListTable, ExpiringMapTable, ExpiringTable, Expiry, Key, StateError, Store,
-    TypeIdentity, Value,
+    Expired, ExpiringListTable, ExpiringMapTable, ExpiringTable, Expiry, Key, KeyHash, KeyWalk,
+    StateError, Store, TypeIdentity, Value,
 };
 
-use super::super::states::{DeclaredTable, TableSlot};
+use super::super::declared::{DeclaredTable, TableSlot, WalkedTable};
 use crate::flow::error::FlowError;
 
 /// The table of an expiring state, empty until the shard is built, and what opens it.
-pub(super) struct ExpiringSlot<T> {
+pub(in crate::flow::process) struct ExpiringSlot<T> {
     table: TableSlot<RefCell<T>>,
     expiry: Expiry,
 }
@@ -22,6 +22,10 @@ impl<T> ExpiringSlot<T> {
             table: TableSlot::new(name),
             expiry,
         }
+    }
+
+    pub(in crate::flow::process) fn name(&self) -> &str {
+        self.table.name()
     }
 
     pub(super) fn table(&self) -> Ref<'_, T> {
@@ -37,7 +41,7 @@ impl<T> ExpiringSlot<T> {
     }
 }
 
-impl<T: Expiring> DeclaredTable for ExpiringSlot<T> {
+impl<K: ?Sized, T: Expiring<K>> DeclaredTable<K> for ExpiringSlot<T> {
     fn open(&self, store: &mut Store) -> Result<(), FlowError> {
         let opened = T::open(store, self.table.name(), self.expiry);
         self.table.fill(opened.map(RefCell::new))
@@ -47,28 +51,78 @@ impl<T: Expiring> DeclaredTable for ExpiringSlot<T> {
         let expired = self.named(self.table_mut().expire(store, limit))?;
         Ok(usize::try_from(expired.record_count).expect("at most the limit"))
     }
+
+    fn walked(&self) -> Option<&dyn WalkedTable<K>> {
+        Some(self)
+    }
+}
+
+impl<K: ?Sized, T: Expiring<K>> WalkedTable<K> for ExpiringSlot<T> {
+    fn name(&self) -> &str {
+        self.table.name()
+    }
+
+    fn walk_keys(
+        &self,
+        store: &Store,
+        walk: &mut KeyWalk,
+        limit: usize,
+        visit: &mut dyn FnMut(&K),
+    ) -> Result<(), FlowError> {
+        self.named(self.table().walk_keys(store, walk, limit, visit))
+    }
+
+    fn has(&self, store: &Store, hash: KeyHash, key: &K) -> Result<bool, FlowError> {
+        self.named(self.table().has(store, hash, key))
+    }
 }
 
 /// What the tables that expire have in common.
-pub(super) trait Expiring: Sized + 'static {
+pub(super) trait Expiring<K: ?Sized>: Sized + 'static {
     fn open(store: &mut Store, name: &str, expiry: Expiry) -> Result<Self, StateError>;
     fn expire(&mut self, store: &mut Store, limit: usize) -> Result<Expired, StateError>;
+    fn walk_keys(
+        &self,
+        store: &Store,
+        walk: &mut KeyWalk,
+        limit: usize,
+        visit: &mut dyn FnMut(&K),
+    ) -> Result<(), StateError>;
+    /// Whether a key has anything that has not expired.
+    fn has(&self, store: &Store, hash: KeyHash, key: &K) -> Result<bool, StateError>;
     fn queue_name(name: &str) -> String;
     /// Of the table and of its queue.
     fn types() -> (TypeIdentity, TypeIdentity);
 }
 
 macro_rules! expiring {
-    ($table:ident, [$($key:ident),+], $value:ident: $bound:path) => {
-        impl<$($key: Key + ?Sized,)+ $value: $bound + Clone> Expiring
-            for $table<$($key,)+ $value>
-        {
+    ($table:ty, [$($key:ident),+], |$self:ident, $store:ident, $hash:ident, $k:ident| $has:expr) => {
+        impl<$($key: Key + ?Sized,)+ V: Value + Clone> Expiring<K> for $table {
             fn open(store: &mut Store, name: &str, expiry: Expiry) -> Result<Self, StateError> {
                 Self::open(store, name, expiry)
             }
 
             fn expire(&mut self, store: &mut Store, limit: usize) -> Result<Expired, StateError> {
                 self.expire(store, limit)
+            }
+
+            fn walk_keys(
+                &self,
+                store: &Store,
+                walk: &mut KeyWalk,
+                limit: usize,
+                visit: &mut dyn FnMut(&K),
+            ) -> Result<(), StateError> {
+                self.walk_keys(store, walk, limit, visit)
+            }
+
+            fn has(
+                &$self,
+                $store: &Store,
+                $hash: KeyHash,
+                $k: &K,
+            ) -> Result<bool, StateError> {
+                $has
             }
 
             fn queue_name(name: &str) -> String {
@@ -82,6 +136,10 @@ macro_rules! expiring {
     };
 }
 
-expiring!(ExpiringTable, [K], V: Value);
-expiring!(ExpiringListTable, [K], V: Value);
-expiring!(ExpiringMapTable, [K, M], V: Value);
+expiring!(ExpiringTable<K, V>, [K], |self, store, hash, key| self.contains(store, hash, key));
+expiring!(ExpiringListTable<K, V>, [K], |self, store, hash, key| {
+    Ok(!self.is_empty_at(store, hash, key)?)
+});
+expiring!(ExpiringMapTable<K, M, V>, [K, M], |self, store, hash, key| {
+    Ok(!self.is_empty_at(store, hash, key)?)
+});

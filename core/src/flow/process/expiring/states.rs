@@ -66,7 +66,7 @@ impl<'s, 'f, K: Key + ?Sized> ExpiringStates<'s, 'f, K> {
         ExpiringMapState::new(self.declare(name))
     }
 
-    fn declare<T: Expiring>(self, name: &str) -> Rc<ExpiringSlot<T>> {
+    fn declare<T: Expiring<K>>(self, name: &str) -> Rc<ExpiringSlot<T>> {
         let (types, queue_types) = T::types();
         let slot = Rc::new(ExpiringSlot::new(name, self.expiry));
         self.states.add(name, types, slot.clone());
