@@ -67,12 +67,14 @@ fn listen(mut signals: Signals) {
         return;
     };
     IS_INTERRUPTED.store(true, Ordering::SeqCst);
+    say("stopping after a last checkpoint; a second signal cancels");
     signal_children(Signal::TERM);
     jobs().iter().for_each(Stopper::stop);
     let is_stopped = wait_until(PATIENCE, || {
         signals.pending().any(|signal| is_ours(&signal))
     });
     if !is_stopped {
+        say("canceling");
         signal_children(Signal::TERM);
         jobs().iter().for_each(Stopper::cancel);
         wait_until(CANCEL_PATIENCE, || false);
@@ -80,6 +82,15 @@ fn listen(mut signals: Signals) {
     clean_up(&owned());
     // The shell learns what ended the process.
     drop(emulate_default_handler(signal));
+}
+
+/// Says something to whoever sent the signal: a child leaves it to its parent, and what has the
+/// whole screen shows it by ending.
+fn say(line: &str) {
+    let has_screen = owned().contains(&Owned::Screen);
+    if !has_screen && !IS_CHILD.load(Ordering::Relaxed) {
+        eprintln!("{line}");
+    }
 }
 
 /// Waits until no job runs and no child is left; false if that took too long or is to be given up.
@@ -90,7 +101,8 @@ fn wait_until(patience: Duration, mut gives_up: impl FnMut() -> bool) -> bool {
         if !has_children && jobs().iter().all(Stopper::is_over) {
             return true;
         }
-        if begun.elapsed() >= patience || gives_up() {
+        // A signal that came first counts, however late it is seen.
+        if gives_up() || begun.elapsed() >= patience {
             return false;
         }
         thread::sleep(LOOK_PAUSE);
