@@ -1,5 +1,5 @@
-//! The pages of `latency --sweep` and `overhead --sweep`: all rates in one table and one chart, then
-//! the charts of each.
+//! The pages of `latency --sweep` and `overhead --sweep`: all rates in one table and one chart,
+//! then the charts of each.
 
 use super::frame::Figure;
 use super::of_open_loop::{carried, facts, latency_figures, overhead_figures};

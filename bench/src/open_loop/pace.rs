@@ -4,8 +4,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Events a second that are timed at most. A reading of the clock and the recording cost about 30 ns;
-/// timing each of some millions of events a second would measure that.
+/// Events a second that are timed at most. A reading of the clock and the recording cost about
+/// 30 ns; timing each of some millions of events a second would measure that.
 pub(crate) const TIMED_PER_SECOND_MAX: u32 = 200_000;
 
 /// Only every n-th event is timed at `rate` events a second. Odd, so that the timed ones come to
