@@ -6,6 +6,7 @@ use crate::checkpoint::CheckpointArguments;
 use crate::compare::CompareArguments;
 use crate::doctor::DoctorArguments;
 use crate::exit::Exit;
+use crate::idle::IdleArguments;
 use crate::limits::LimitsArguments;
 use crate::nexmark::NexmarkArguments;
 use crate::open_loop::{LatencyArguments, OverheadArguments};
@@ -76,6 +77,12 @@ pub enum Command {
     /// copied and read at random, how long a hop between two cores takes, how fast the disk writes
     /// and syncs. Nothing that is built on this machine can be faster.
     Limits(LimitsArguments),
+    /// Measure what a job takes that has nothing to do, and how soon it passes a barrier
+    ///
+    /// A job whose source gives nothing, on all cores, with each driver: CPU time of its shards and
+    /// helper threads in percent of one core, then the time from the request of a checkpoint until
+    /// a shard has frozen.
+    Idle(IdleArguments),
     /// Measure latency at a fixed rate that does not wait for the engine
     ///
     /// Event i is due at start + i / rate, and its latency runs from then until it comes out of the

@@ -30,6 +30,7 @@
 //! | [`doctor`] | whether this machine is fit, and what mends it |
 //! | `live` | a running measurement on the screen |
 //! | [`limits`] | the floor of this machine |
+//! | [`idle`] | what a job takes that has nothing to do |
 //! | [`pairs`] | two sides measured in turn |
 //! | [`workload`] | keys, a source that can be held back, a job that counts |
 //! | [`state_bench`] | the state tables alone |
@@ -62,6 +63,7 @@ pub mod exit;
 pub mod files;
 mod html;
 pub mod identifiers;
+pub mod idle;
 pub mod interrupt;
 pub mod job;
 pub mod limits;

@@ -6,8 +6,8 @@ use frazil_bench::exit::Exit;
 use frazil_bench::measure_error::MeasureError;
 use frazil_bench::probe::huge_pages::restart_with_huge_pages;
 use frazil_bench::{
-    ablate, baselines, checkpoint, compare, doctor, interrupt, limits, nexmark, open_loop, ratios,
-    recovery, state_bench, throughput,
+    ablate, baselines, checkpoint, compare, doctor, idle, interrupt, limits, nexmark, open_loop,
+    ratios, recovery, state_bench, throughput,
 };
 use std::env;
 use std::fmt::Display;
@@ -36,6 +36,7 @@ fn run(command: Command, started: Instant, started_ns: u64) -> Exit {
     match command {
         Command::Demo(arguments) => ended(demo::run::run(&arguments, &mut out), DemoError::exit),
         Command::Doctor(arguments) => ended(doctor::run(&arguments, &mut out), MeasureError::exit),
+        Command::Idle(arguments) => measured(idle::run(&arguments, &mut out)),
         Command::Limits(arguments) => measured(limits::run(&arguments, &mut out)),
         Command::Latency(arguments) => measured(open_loop::latency(&arguments, &mut out)),
         Command::Overhead(arguments) => measured(open_loop::overhead(&arguments, &mut out)),
