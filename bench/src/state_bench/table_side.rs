@@ -192,8 +192,10 @@ pub(super) const POPULATED_AHEAD_BYTES: usize = 16 << 20;
 /// are.
 pub(super) fn new_table(key_count: u64) -> Result<(Store, ValueTable<u64, u64>), MeasureError> {
     const BYTES_A_KEY_MAX: u64 = 64;
+    // Staging and masks, which the budget holds as well.
+    const BYTES_BESIDE_KEYS: u64 = 64 << 20;
     let mut store = Store::new(&StoreConfig {
-        budget_bytes: (key_count * BYTES_A_KEY_MAX).max(64 << 20),
+        budget_bytes: key_count * BYTES_A_KEY_MAX + BYTES_BESIDE_KEYS,
         ..StoreConfig::default()
     })?;
     let table = ValueTable::open(&mut store, "counts")?;
