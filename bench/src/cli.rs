@@ -1,6 +1,7 @@
 //! The command line.
 
 use crate::ablate::AblateArguments;
+use crate::barriers::{Barriers, Mode};
 use crate::baselines::BaselinesArguments;
 use crate::checkpoint::CheckpointArguments;
 use crate::compare::CompareArguments;
@@ -187,6 +188,9 @@ pub struct DemoArguments {
     /// Time between two checkpoints, as 100ms or 1s
     #[arg(long, value_name = "TIME", default_value = "100ms", value_parser = positive_duration)]
     pub checkpoint_every: Duration,
+    /// How the barriers of checkpoints pass records.
+    #[command(flatten)]
+    pub barriers: Barriers,
     /// Decides the moment of the kill; a run prints its own [default: drawn anew]
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
@@ -242,7 +246,13 @@ impl DemoArguments {
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, clap::Error> {
     let matches = definition().try_get_matches_from(arguments)?;
     let line = CommandLine::from_arg_matches(&matches)?;
-    Ok(line.command.unwrap_or(Command::Demo(line.demo)))
+    let command = line.command.unwrap_or(Command::Demo(line.demo));
+    if matches!(&command, Command::Demo(demo) if demo.barriers.mode == Mode::AtLeastOnce) {
+        let message = "demo checks that every record counts once: `--mode at-least-once` is no \
+                       option of it\n";
+        return Err(definition().error(ErrorKind::ValueValidation, message));
+    }
+    Ok(command)
 }
 
 /// All commands, each with what its exit status says at the end of its help.
@@ -330,6 +340,10 @@ mod tests {
                 "7",
                 "--dir",
                 "d",
+                "--mode",
+                "unaligned",
+                "--alignment-timeout",
+                "20ms",
             ];
             let read = demo(&[command, &options, &more].concat());
             assert_eq!(read.input, [PathBuf::from("a"), "-".into()]);
@@ -338,6 +352,9 @@ mod tests {
             assert_eq!(read.rounds.map(NonZeroU64::get), Some(3));
             assert_eq!(read.checkpoint_every, Duration::from_secs(1));
             assert_eq!(read.seed, Some(7));
+            assert_eq!(read.barriers.mode, Mode::Unaligned);
+            let timeout = read.barriers.alignment_timeout;
+            assert_eq!(timeout, Some(Duration::from_millis(20)));
             assert_eq!(read.result_file(), PathBuf::from("d/result.json"));
         }
     }
@@ -350,6 +367,7 @@ mod tests {
         };
         assert_eq!(exit(&["--cores", "0"]), Exit::BadConfiguration);
         assert_eq!(exit(&["--checkpoint-every", "0s"]), Exit::BadConfiguration);
+        assert_eq!(exit(&["--mode", "at-least-once"]), Exit::BadConfiguration);
         assert_eq!(
             exit(&["--checkpoint-every", "soon"]),
             Exit::BadConfiguration

@@ -17,6 +17,7 @@
 //! | [`child`] | a child process that talks in lines and can be killed at a chosen moment |
 //! | [`demo`] | the main job with its kill, in two processes |
 //! | [`overhead`] | what checkpoints cost |
+//! | [`barriers`] | options for what the barriers of checkpoints wait for |
 //! | [`common`] | options and files that the measuring commands share |
 //! | [`costs`] | the engine's histograms of what checkpoints cost |
 //! | [`interrupt`] | what Ctrl-C takes away |
@@ -48,6 +49,7 @@
 //! | [`measure_error`] | why something could not be measured |
 
 pub mod ablate;
+pub mod barriers;
 pub mod baselines;
 pub mod checkpoint;
 pub mod child;

@@ -128,6 +128,28 @@
 //! # }
 //! ```
 //!
+//! # Backpressure
+//!
+//! Behind a slow sink all rings are full, and a barrier that waits for its turn takes as long as
+//! the records in front of it. [`CheckpointMode::Unaligned`](crate::CheckpointMode::Unaligned) lets
+//! it overtake them, [`alignment_timeout`](crate::Checkpoints::alignment_timeout) once it has
+//! waited so long. What was overtaken becomes part of the checkpoint, so that a start from it goes
+//! on exactly once too:
+//!
+//! ```
+//! use std::time::Duration;
+//! use frazil::{Checkpoints, CheckpointSettings};
+//!
+//! let settings = CheckpointSettings::manual()
+//!     .every(Duration::from_secs(1))
+//!     .alignment_timeout(Duration::from_millis(200));
+//! let checkpoints = Checkpoints::when(settings).dir("checkpoints");
+//! # let _ = checkpoints;
+//! ```
+//!
+//! [`change_checkpoints`](crate::JobHandle::change_checkpoints) sets or clears the timeout while
+//! the job runs; it counts from the next checkpoint on.
+//!
 //! # Side by side
 //!
 //! Jobs share CPUs as threads do; give them different [`Cores`](crate::Cores) where latency

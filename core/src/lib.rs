@@ -32,6 +32,7 @@ mod error;
 mod exchange;
 mod flow;
 pub mod guide;
+mod in_flight;
 mod job;
 mod lock;
 mod shard;

@@ -103,6 +103,7 @@ impl Checkpoints {
             finished: false,
             operators: Vec::new(),
             settings: Vec::new(),
+            in_flight: Vec::new(),
         };
         let aside = self.folder.join("manifest.tmp");
         let mut file = File::create(&aside)?;

@@ -80,4 +80,4 @@ pub use tree::{
     TimerTable,
 };
 pub use ttl::{Expired, ExpiringListTable, ExpiringMapTable, ExpiringTable, Expiry, ExpiryPolicy};
-pub use value::Value;
+pub use value::{Value, append_archive, archive_types, read_archive};

@@ -44,6 +44,8 @@ pub(crate) enum ChunkUse {
 /// The chunks of one shard.
 pub(crate) struct Staging {
     current: Option<Chunk>,
+    /// Takes records in flight.
+    in_flight: Option<Chunk>,
     free: Vec<Chunk>,
     full: VecDeque<Chunk>,
     size: StagingSize,
@@ -56,6 +58,7 @@ impl Staging {
             .collect();
         Self {
             current: None,
+            in_flight: None,
             full: VecDeque::with_capacity(size.chunk_count),
             free,
             size,
@@ -106,9 +109,35 @@ impl Staging {
     /// Forgets everything staged.
     pub(crate) fn discard(&mut self) {
         self.finish();
+        self.finish_in_flight();
         while let Some(chunk) = self.full.pop_front() {
             self.give_empty(chunk);
         }
+    }
+
+    /// Stages the next bytes of a channel of records in flight and gives how many it took: fewer if
+    /// the pool has no chunk for them. They leave as much of it as the paced walk.
+    pub(crate) fn push_in_flight(&mut self, channel: u32, types: u64, bytes: &[u8]) -> usize {
+        let mut taken = 0;
+        while taken < bytes.len() {
+            if self.in_flight.is_none() && self.free.len() > self.size.chunk_count / 4 {
+                self.in_flight = self.free.pop();
+            }
+            let Some(chunk) = &mut self.in_flight else {
+                break;
+            };
+            let count = chunk.push_in_flight(channel, types, &bytes[taken..]);
+            taken += count;
+            if count == 0 {
+                self.finish_in_flight();
+            }
+        }
+        taken
+    }
+
+    /// Hands over the last chunk of records in flight.
+    pub(crate) fn finish_in_flight(&mut self) {
+        self.full.extend(self.in_flight.take());
     }
 
     pub(crate) fn take_full(&mut self) -> Option<Chunk> {

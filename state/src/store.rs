@@ -163,6 +163,23 @@ impl Store {
         self.arena.phase == Phase::Idle
     }
 
+    /// Stages the next bytes of a channel of records in flight, as part of the snapshot that is
+    /// being captured, and gives how many it took: fewer while the staging pool has no chunk for
+    /// them. Of a snapshot that was declined or aborted all are taken and forgotten.
+    ///
+    /// What channels and `types` are is for the caller to know.
+    pub fn stage_in_flight(&mut self, channel: u32, types: u64, bytes: &[u8]) -> usize {
+        match self.is_capturing() {
+            true => self.arena.staging.push_in_flight(channel, types, bytes),
+            false => bytes.len(),
+        }
+    }
+
+    /// Hands the last, partly filled chunk of records in flight over to the full ones.
+    pub fn finish_in_flight(&mut self) {
+        self.arena.staging.finish_in_flight();
+    }
+
     /// The next full chunk of the snapshot in flight.
     pub fn take_chunk(&mut self) -> Option<Chunk> {
         self.arena.staging.take_full()

@@ -1,5 +1,6 @@
 //! Values as rkyv archives, read in place and written straight into their slot.
 
+use std::error::Error;
 use std::mem::MaybeUninit;
 
 use rkyv::api::low::{
@@ -11,6 +12,7 @@ use rkyv::rancor::BoxedError;
 use rkyv::seal::Seal;
 use rkyv::ser::allocator::SubAllocator;
 use rkyv::ser::{Positional, Writer};
+use rkyv::util::AlignedVec;
 use rkyv::{Archive, Deserialize, Portable, Serialize};
 
 use crate::hash::hash_bytes;
@@ -147,6 +149,59 @@ pub(crate) fn unarchive<V: Value>(bytes: &[u8]) -> Result<V, BoxedError> {
 #[inline]
 pub(crate) fn owned<V: Value>(archived: &V::Archived) -> Result<V, BoxedError> {
     deserialize::<V, BoxedError>(archived)
+}
+
+/// Bytes for resolvers at first, and the factor by which they grow.
+const WORKSPACE_BYTES: usize = 1 << 10;
+const WORKSPACE_FACTOR: usize = 16;
+/// Resolvers beyond this are refused.
+const WORKSPACE_BYTES_MAX: usize = 64 << 20;
+
+/// Appends a value's archive, for reading it again with [`read_archive`].
+///
+/// # Errors
+/// What rkyv cannot archive.
+///
+/// # Cost
+/// Allocates; not for the record path.
+pub fn append_archive<V: Value>(
+    value: &V,
+    bytes: &mut Vec<u8>,
+) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let begin = bytes.len();
+    let mut length = size_of::<V::Archived>();
+    let mut workspace = vec![MaybeUninit::uninit(); WORKSPACE_BYTES];
+    loop {
+        bytes.resize(begin + length, 0);
+        match archive(value, &mut bytes[begin..], &mut workspace) {
+            Ok(needed) if needed <= length => {
+                bytes.truncate(begin + needed);
+                return Ok(());
+            }
+            Ok(needed) => length = needed,
+            // rkyv does not say whether it was the workspace that failed.
+            Err(_) if workspace.len() * WORKSPACE_FACTOR <= WORKSPACE_BYTES_MAX => {
+                workspace.resize(workspace.len() * WORKSPACE_FACTOR, MaybeUninit::uninit());
+            }
+            Err(error) => return Err(Box::new(error)),
+        }
+    }
+}
+
+/// The value in an archive that [`append_archive`] wrote.
+///
+/// # Errors
+/// Bytes that are no archive of `V`.
+pub fn read_archive<V: Value>(bytes: &[u8]) -> Result<V, Box<dyn Error + Send + Sync>> {
+    let mut aligned = AlignedVec::<16>::with_capacity(bytes.len());
+    aligned.extend_from_slice(bytes);
+    Ok(unarchive::<V>(&aligned)?)
+}
+
+/// Changes when the type's name, archived size or archived alignment does.
+#[must_use]
+pub fn archive_types<V: Value>() -> u64 {
+    fingerprint::<V>()
 }
 
 /// Changes when the type's name, archived size or archived alignment does.

@@ -9,8 +9,9 @@ use std::path::Path;
 use frazil_state::PAGE_BYTES;
 use frazil_state::format::{
     Chunk, FrameAddress, FrameExpectation, HEADER_BYTES, ImageAddress, ImageEntry, ImageFooter,
-    ImageTable, ImageWriter, Manifest, SegmentEntry, SettingEntry, ShardEntry, SinkEntry,
-    SourceEntry, SplitEntry, WatermarkEntry, archive_layout, decode, encode, read_frame,
+    ImageTable, ImageWriter, InFlightEntry, Manifest, SegmentEntry, SettingEntry, ShardEntry,
+    SinkEntry, SourceEntry, SplitEntry, WatermarkEntry, archive_layout, decode, encode, read_frame,
+    read_in_flight,
 };
 
 const IMAGE: ImageAddress = ImageAddress {
@@ -120,6 +121,47 @@ fn settings_in_a_manifest_of_version_1_are_read_and_written_alike() {
     assert_eq!(decode("manifest-settings.bin", &golden).unwrap(), manifest);
 }
 
+#[test]
+fn records_in_flight_of_version_1_are_read_and_written_alike() {
+    let mut chunk = Chunk::with_capacity(Chunk::MIN_CAPACITY_BYTES);
+    chunk.push_in_flight(5, 0x1111_2222_3333_4444, &golden_page(5)[..17]);
+    chunk.push_in_flight(6, 0x5555_6666_7777_8888, &golden_page(6)[..32]);
+    let fresh = chunk.seal(FrameAddress {
+        file_id: 0x0102_0304_0506_0708,
+        epoch: 9,
+        frame_index: 2,
+        shard: 3,
+    });
+    let golden = fixture_equal_to("in_flight.bin", fresh);
+    let expected = FrameExpectation {
+        file: "in_flight.bin",
+        file_id: 0x0102_0304_0506_0708,
+        epoch: 9,
+        frame_index: 2,
+        offset_in_file: 0,
+    };
+    let (frame, length) = read_in_flight(&golden, &expected).unwrap();
+    assert_eq!((frame.shard(), length), (3, golden.len()));
+    let pieces = frame.pieces();
+    let pieces: Vec<_> = pieces.map(|it| (it.channel, it.types, it.bytes)).collect();
+    let (first, second) = (golden_page(5), golden_page(6));
+    let written = [
+        (5, 0x1111_2222_3333_4444, &first[..17]),
+        (6, 0x5555_6666_7777_8888, &second[..32]),
+    ];
+    assert_eq!(pieces, written);
+
+    let mut manifest = golden_manifest();
+    manifest.in_flight = vec![InFlightEntry {
+        offset: 64,
+        length_bytes: 80,
+        frame_index: 0,
+        shard: 1,
+    }];
+    let golden = fixture_equal_to("manifest_in_flight.bin", &encode(&manifest));
+    assert_eq!(decode("manifest_in_flight.bin", &golden).unwrap(), manifest);
+}
+
 fn golden_manifest() -> Manifest {
     Manifest {
         checkpoint: 9,
@@ -154,6 +196,7 @@ fn golden_manifest() -> Manifest {
         finished: true,
         operators: vec![],
         settings: vec![],
+        in_flight: Vec::new(),
     }
 }
 

@@ -37,6 +37,7 @@ fn smallest() -> Manifest {
         finished: false,
         operators: vec![],
         settings: vec![],
+        in_flight: Vec::new(),
     }
 }
 
@@ -146,6 +147,7 @@ prop_compose! {
             finished,
             operators: vec![],
             settings: vec![],
+            in_flight: Vec::new(),
         }
     }
 }

@@ -46,6 +46,7 @@ pub fn run(arguments: &DemoArguments, out: &mut impl Write) -> Result<Exit, Demo
     let engine = EngineSettings {
         core_count: arguments.cores,
         driver: arguments.driver,
+        barriers: arguments.barriers,
     };
     let calibration = input.calibrate(arguments, engine, &folder)?;
     let rounds = arguments

@@ -1,5 +1,6 @@
 //! What the engine is to run on.
 
+use crate::barriers::Barriers;
 use crate::cli::Driver;
 use frazil::{Cores, DriverChoice, Job, JobBuilder};
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,8 @@ pub struct EngineSettings {
     pub core_count: Option<NonZeroUsize>,
     /// What drives them.
     pub driver: Driver,
+    /// How the barriers of checkpoints pass records.
+    pub barriers: Barriers,
 }
 
 impl EngineSettings {

@@ -23,6 +23,7 @@ pub fn start<S>(
 where
     S: Source<Record = str> + Clone + Send + Sync,
 {
+    let checkpoints = engine.barriers.of(checkpoints);
     let job = engine.builder().checkpoints(checkpoints).build()?;
     let handle = job.start(move |flow| declare(flow, source.clone(), &output, &tally))?;
     Ok(stopped_by_signals(handle))

@@ -68,7 +68,7 @@ impl Session {
         let job = Job::builder("open-loop")
             .restart(frazil::RestartStrategy::None)
             .cores(Cores::count(options.shard_count))
-            .checkpoints(checkpoints)
+            .checkpoints(options.engine.barriers.of(checkpoints))
             .tuning(options.engine.tuning)
             .driver(options.engine.driver)
             .state_bytes_per_shard(options.state_bytes_per_shard)

@@ -1,6 +1,7 @@
 //! The work of `latency`, `overhead` and `throughput`: keyed events, one update of state each.
 
 use super::run::{OpenLoop, Options};
+use crate::barriers::Barriers;
 use crate::probe::cpus::cpus;
 use crate::text::units::grouped;
 use crate::workload::{Distribution, Draw};
@@ -33,6 +34,9 @@ pub struct WorkArguments {
     /// Time between two checkpoints as 100ms or 1s, or off
     #[arg(long, value_name = "TIME", default_value = "1s")]
     pub checkpoint: Interval,
+    /// How the barriers of checkpoints pass records.
+    #[command(flatten)]
+    pub barriers: Barriers,
     /// How long the flow runs at its rate before it is measured
     #[arg(
         long,
@@ -69,6 +73,7 @@ impl WorkArguments {
         options.shard_count = shard_count;
         options.warm_up = self.warm_up;
         options.fill_events = self.keys.get();
+        options.engine.barriers = self.barriers;
         // Pages are part full, and keys spread unevenly over shards.
         options.state_bytes_per_shard =
             (4 * self.keys.get() * (value_bytes + 8)).max(STATE_BYTES_MIN);
@@ -144,6 +149,7 @@ impl WorkArguments {
             dist: Distribution::Zipf(0.9),
             value_bytes: "56".to_owned(),
             checkpoint: checkpoint.parse().unwrap(),
+            barriers: Barriers::default(),
             warm_up: Duration::from_millis(50),
         }
     }

@@ -2,6 +2,7 @@
 
 use super::ratio::{Ratio, short};
 use super::setting::Setting;
+use crate::barriers::Barriers;
 use crate::measure_error::MeasureError;
 use crate::open_loop::{
     Interval, Options, Overhead, Session, WorkArguments, of_session, sample_every,
@@ -41,6 +42,7 @@ impl HalfLoad {
             dist: Distribution::Uniform,
             value_bytes: "56".to_owned(),
             checkpoint: Interval(None),
+            barriers: Barriers::default(),
             warm_up: Duration::from_secs(3),
         };
         let folder = setting.folder();

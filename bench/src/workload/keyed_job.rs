@@ -3,6 +3,7 @@
 use super::gated_source::{Gate, GatedSource};
 use super::keys::Keys;
 use super::trigger::{Triggered, trigger};
+use crate::barriers::Barriers;
 use crate::interrupt::stopped_by_signals;
 use crate::measure_error::MeasureError;
 use crate::probe::threads::{ThreadUse, is_helper, is_shard, threads_use};
@@ -68,6 +69,8 @@ pub struct Engine {
     pub tuning: Tuning,
     /// What drives the shards.
     pub driver: DriverChoice,
+    /// How the barriers of checkpoints pass records.
+    pub barriers: Barriers,
 }
 
 /// A directory for checkpoints, and how files in it are written.

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use frazil_io::IoError;
 use frazil_io::storage::{Segment, Storage};
-use frazil_state::format::{Chunk, FrameAddress, SegmentEntry};
+use frazil_state::format::{Chunk, FrameAddress, InFlightEntry, SegmentEntry};
 
 use super::budget::WriteBudget;
 use super::history::CheckpointTrace;
@@ -23,6 +23,8 @@ pub(crate) struct Assembly {
     pub(crate) trace: CheckpointTrace,
     segment: Option<Box<dyn Segment>>,
     frame_count: u32,
+    /// Frames of records in flight.
+    pub(crate) in_flight: Vec<InFlightEntry>,
     /// The files stay although the checkpoint is dropped.
     kept: bool,
 }
@@ -37,6 +39,7 @@ impl Assembly {
             trace,
             segment: None,
             frame_count: 0,
+            in_flight: Vec::new(),
             kept: false,
         }
     }
@@ -68,15 +71,30 @@ impl Assembly {
                 self.segment.insert(storage.create(&name, expected_bytes)?)
             }
         };
-        let frame = chunk.seal(FrameAddress {
+        let is_in_flight = chunk.is_in_flight();
+        let address = FrameAddress {
             file_id: names::delta_id(self.epoch),
             epoch: self.epoch,
             frame_index: self.frame_count,
             shard: u16::try_from(shard).expect("shards are at most 65535"),
-        });
+        };
+        let frame = chunk.seal(address);
+        let offset = segment.length_bytes();
         budget.append_delta(&mut **segment, frame)?;
+        if is_in_flight {
+            self.in_flight.push(InFlightEntry {
+                offset,
+                length_bytes: u32::try_from(frame.len()).expect("a frame is bounded"),
+                frame_index: self.frame_count,
+                shard: address.shard,
+            });
+        }
         self.frame_count += 1;
-        self.trace.shards[shard].wrote(start, frame.len() as u64);
+        let trace = &mut self.trace.shards[shard];
+        trace.wrote(start, frame.len() as u64);
+        if is_in_flight {
+            trace.in_flight_bytes += frame.len() as u64;
+        }
         self.trace.bytes = segment.length_bytes();
         Ok(())
     }
@@ -86,12 +104,21 @@ impl Assembly {
         let trace = &mut self.trace.shards[shard];
         trace.freeze = Some(report.freeze);
         trace.capture = Some(report.capture);
+        trace.in_flight_records = report.in_flight_records;
         self.reports[shard] = Some(report);
     }
 
     /// True when every shard has reported.
     pub(crate) fn is_complete(&self) -> bool {
         self.reports.iter().all(Option::is_some)
+    }
+
+    /// Whether a stage has emitted its final records on some shards and not on others: a restore
+    /// could neither repeat them nor leave them out.
+    pub(crate) fn is_amid_finals(&self) -> bool {
+        let mut reports = self.reports.iter().flatten().map(|it| &it.final_stages);
+        let first = reports.next();
+        reports.any(|stages| Some(stages) != first)
     }
 
     /// Syncs the segment; `None` if nothing had changed.

@@ -15,6 +15,7 @@ use frazil_io::runtime::{Bell, Heartbeat};
 use super::due::Now;
 use super::history::{CheckpointTrace, PhaseTime};
 use super::listener::{CheckpointEvent, Listening};
+use super::mode::CheckpointMode;
 use super::phase::{Action, Answer, AskerId, Drop as Dropped, End, Event, Protocol};
 use super::report::CheckpointReport;
 use super::shard_watch::{ShardWatch, ShardsEnd};
@@ -69,6 +70,8 @@ pub(crate) enum Notice {
     Trigger(Asker),
     /// Somebody has changed the settings.
     Changed,
+    /// The same, for a checkpoint with no records in flight.
+    TriggerAligned(Asker),
     Stop,
     /// Let the sources end where they are.
     Drain,
@@ -93,6 +96,7 @@ pub enum Ended {
 /// What the coordinator is made of.
 pub(crate) struct CoordinatorParts {
     pub(crate) next_epoch: u64,
+    pub(crate) mode: CheckpointMode,
     pub(crate) control: Arc<JobControl>,
     pub(crate) bells: Vec<Bell>,
     pub(crate) shards: ShardWatch,
@@ -240,11 +244,10 @@ impl Coordinator {
                 self.event(Event::Dropped { epoch, why })
             }
             Notice::Fatal(error) => self.lose(Ending::Failed(*error)),
-            Notice::Trigger(asker) => {
-                let id = AskerId(self.asked_count);
-                self.asked_count += 1;
-                self.askers.insert(id, asker);
-                self.event(Event::Asked { asker: id })
+            Notice::Trigger(asker) => self.asked(asker),
+            Notice::TriggerAligned(asker) => {
+                self.parts.control.align_next();
+                self.asked(asker)
             }
             Notice::Changed => {
                 let settings = self.parts.watch.settings();
@@ -260,6 +263,13 @@ impl Coordinator {
 
     fn announce(&mut self, notice: &Notice) {
         announce(notice, &self.parts.watch, &mut self.listening);
+    }
+
+    fn asked(&mut self, asker: Asker) -> Option<Ending> {
+        let id = AskerId(self.asked_count);
+        self.asked_count += 1;
+        self.askers.insert(id, asker);
+        self.event(Event::Asked { asker: id })
     }
 
     fn lose(&mut self, ending: Ending) -> Option<Ending> {
@@ -333,7 +343,9 @@ impl Coordinator {
             last,
             requested,
         });
-        self.parts.control.request(epoch, last);
+        let settings = self.protocol.settings();
+        let overtake_after = self.parts.mode.overtake_after(settings.alignment_timeout);
+        self.parts.control.request(epoch, last, overtake_after);
         self.wake_shards();
     }
 
@@ -524,6 +536,7 @@ fn announce(notice: &Notice, watch: &Watch, listening: &mut Listening) {
         | Notice::Verified { .. }
         | Notice::Fatal(_)
         | Notice::Trigger(_)
+        | Notice::TriggerAligned(_)
         | Notice::Changed
         | Notice::Stop
         | Notice::Drain

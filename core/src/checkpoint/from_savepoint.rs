@@ -65,7 +65,12 @@ pub(crate) fn recover_from_savepoint(
     // All of it becomes dirty, so mapping would win nothing.
     let mode = RestoreMode::Eager;
     let restored = restore(savepoint.storage, identity, plan, configs, checkpoint, mode);
-    let (manifest, RestoredShards { mut stores, .. }) = restored?;
+    let (manifest, restored) = restored?;
+    let RestoredShards {
+        mut stores,
+        in_flight,
+        ..
+    } = restored;
     check_tables(checkpoint, &mut stores, &plan.tables, identity)?;
     for store in &mut stores {
         store.dirty_everything();
@@ -79,6 +84,7 @@ pub(crate) fn recover_from_savepoint(
         manifest,
         stores,
         unverified: Vec::new(),
+        in_flight,
         skipped: Vec::new(),
     };
     let next_epoch = next_epoch(&names).max(checkpoint + 1);

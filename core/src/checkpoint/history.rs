@@ -90,7 +90,8 @@ pub struct CheckpointTrace {
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct ShardTrace {
-    /// From the barrier at the shard's sources until it was seen on every input.
+    /// From the barrier at the shard's sources until it was seen on every input, or overtook what
+    /// was in front of it.
     pub align: Option<PhaseTime>,
     /// All time without record processing, from aligned to the next record.
     pub freeze: Option<PhaseTime>,
@@ -101,6 +102,10 @@ pub struct ShardTrace {
     pub write: Option<PhaseTime>,
     /// Bytes of its frames.
     pub bytes: u64,
+    /// Bytes among them for records that the barrier overtook.
+    pub in_flight_bytes: u64,
+    /// Records that the barrier overtook.
+    pub in_flight_records: u64,
 }
 
 impl CheckpointTrace {

@@ -235,6 +235,7 @@ fn manifest(epoch: u64, images: &[Option<ImageEntry>], segments: Vec<SegmentEntr
         finished: false,
         operators: Vec::new(),
         settings: Vec::new(),
+        in_flight: Vec::new(),
     }
 }
 

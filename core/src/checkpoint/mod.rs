@@ -60,7 +60,7 @@ pub use watch::DataAtRisk;
 
 pub(crate) use beginning::{Choice, newest_checkpoint};
 pub(crate) use budget::{RATE_MIN, WriteBudget};
-pub(crate) use coordinator::{Coordinator, CoordinatorParts, Notice};
+pub(crate) use coordinator::{Asker, Coordinator, CoordinatorParts, Notice};
 pub(crate) use fold::FoldJob;
 pub(crate) use from_savepoint::{Savepoint, recover_from_savepoint};
 pub(crate) use identity::JobIdentity;

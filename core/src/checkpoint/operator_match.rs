@@ -124,6 +124,14 @@ impl OperatorMatch {
         self.old_of.iter().all(Option::is_some) && self.old.len() == self.old_of.len()
     }
 
+    /// Whether the flow has the same operators, exchanges and stages in the same order; ids and
+    /// what the operators do may differ. Records in flight are found by these numbers.
+    pub(super) fn has_same_shape(&self, manifest: &Manifest, plan: &FlowPlan) -> bool {
+        let shape = |it: &OperatorEntry| (it.stage, it.inputs.clone());
+        flow_fingerprint(&plan.operators) == manifest.job_fingerprint
+            && (self.old.iter().map(shape)).eq(operator_entries(plan).iter().map(shape))
+    }
+
     /// The manifest in the numbers of the flow, without what is gone.
     pub(crate) fn translate(&self, manifest: Manifest, plan: &FlowPlan) -> Manifest {
         let finished_stages = self.finished_stages(&manifest, plan);

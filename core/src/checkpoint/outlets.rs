@@ -167,6 +167,11 @@ impl Outlets {
         !self.waiting.is_empty()
     }
 
+    /// Whether rows in front of a barrier wait for a sink.
+    pub(crate) fn is_waiting_for(&self, epoch: u64) -> bool {
+        self.waiting.iter().any(|rows| rows.epoch <= epoch)
+    }
+
     /// Pre-commits all sinks.
     ///
     /// # Errors

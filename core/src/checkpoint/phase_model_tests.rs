@@ -73,6 +73,7 @@ fn settings() -> impl Strategy<Value = CheckpointSettings> {
             dirty_bytes: bytes,
             continuous,
             timeout: Duration::from_millis(timeout),
+            alignment_timeout: None,
             min_pause,
             tolerable_failures,
             max_age: age.map(|age| least + Duration::from_millis(age)),

@@ -143,6 +143,7 @@ impl Comparison<'_> {
             })
             .collect();
         lines.extend(self.dropped_operators());
+        lines.extend(self.stranded_records());
         let lists_operators = |manifest: &Manifest| !manifest.operators.is_empty();
         if self.manifest.is_none_or(lists_operators) {
             lines.extend(self.tables());
@@ -224,6 +225,24 @@ impl Comparison<'_> {
             };
             line(part, &operator.id, Verdict::Dropped, note)
         })
+    }
+
+    /// Records in flight that find no way in another flow.
+    fn stranded_records(&self) -> Option<PreflightLine> {
+        let manifest = self.manifest.filter(|it| !it.in_flight.is_empty())?;
+        let has_same_shape = self.operators.has_same_shape(manifest, self.plan);
+        let note = "the checkpoint holds records that were on their way between operators: start \
+                    the flow that made it and make a savepoint, which holds none";
+        let stranded = || {
+            let verdict = Verdict::Incompatible;
+            line(
+                Part::Operator,
+                "records in flight",
+                verdict,
+                note.to_owned(),
+            )
+        };
+        (!has_same_shape).then(stranded)
     }
 
     fn tables(&self) -> Vec<PreflightLine> {

@@ -22,10 +22,11 @@ use super::outlets::Outlets;
 use super::preflight::Preflight;
 use super::report::{RecoveryReport, RestoredSplit, SkippedCheckpoint};
 use super::rescale::rescale_shards;
-use super::restore::{RestoreMode, RestoredShards, restore_shards};
+use super::restore::{RestoreMode, RestoredShards, restore_in_flight, restore_shards};
 use super::restoring::{RestoringJob, Unverified};
 use crate::error::Error;
 use crate::flow::{AssignedSplit, FlowPlan};
+use crate::in_flight::RestoredInFlight;
 use crate::source::Split;
 use crate::statistics::nanos;
 
@@ -38,6 +39,8 @@ pub(crate) struct Recovered {
     pub(crate) report: Option<RecoveryReport>,
     /// What a mapped restore leaves to be verified.
     pub(crate) restoring: Option<RestoringJob>,
+    /// What was in flight.
+    pub(crate) in_flight: Arc<RestoredInFlight>,
 }
 
 impl Recovered {
@@ -60,6 +63,7 @@ impl Recovered {
             next_epoch,
             report: None,
             restoring: None,
+            in_flight: Arc::default(),
         })
     }
 
@@ -92,6 +96,7 @@ impl Recovered {
             stores: chosen.stores,
             manifest: Some(manifest),
             restoring: None,
+            in_flight: Arc::new(chosen.in_flight),
         }
     }
 
@@ -314,6 +319,7 @@ pub(super) struct Chosen {
     pub(super) manifest: Manifest,
     pub(super) stores: Vec<Store>,
     pub(super) unverified: Vec<Unverified>,
+    pub(super) in_flight: RestoredInFlight,
     pub(super) skipped: Vec<SkippedCheckpoint>,
 }
 
@@ -334,6 +340,7 @@ fn choose(
                     manifest,
                     stores: restored.stores,
                     unverified: restored.unverified,
+                    in_flight: restored.in_flight,
                     skipped,
                 });
             }
@@ -370,6 +377,7 @@ fn exactly(
         manifest,
         stores: restored.stores,
         unverified: restored.unverified,
+        in_flight: restored.in_flight,
         skipped: Vec::new(),
     })
 }
@@ -455,6 +463,7 @@ pub(super) fn restore(
         RestoredShards {
             stores: rescale_shards(storage, &manifest, configs)?,
             unverified: Vec::new(),
+            in_flight: restore_in_flight(storage, &manifest)?,
         }
     };
     Ok((manifest, restored))

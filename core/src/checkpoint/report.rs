@@ -15,6 +15,10 @@ pub struct CheckpointReport {
     pub duration: Duration,
     /// Bytes written for it: frames and manifest.
     pub bytes: u64,
+    /// Bytes among them for records that its barrier overtook.
+    pub in_flight_bytes: u64,
+    /// Records that its barrier overtook.
+    pub in_flight_records: u64,
     /// Bytes of output that sinks committed with it.
     pub output_bytes: u64,
     /// When it became durable.

@@ -3,13 +3,15 @@
 use frazil_io::storage::{ReadAt, Storage};
 use frazil_state::format::{
     FormatError, Frame, FrameExpectation, HEADER_BYTES, ImageAddress, ImageEntry, ImageFooter,
-    ImageTable, Manifest, SegmentEntry, frame_length, frame_shard, read_frame,
+    ImageTable, Manifest, SegmentEntry, frame_length, frame_shard, is_in_flight, read_frame,
+    read_in_flight,
 };
 use frazil_state::{PAGE_BYTES, Restore, StateError, Store, StoreConfig};
 
 use super::names;
 use super::restoring::Unverified;
 use crate::error::Error;
+use crate::in_flight::RestoredInFlight;
 
 /// How a job comes back to its state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -156,8 +158,8 @@ impl VerifiedImage {
     }
 }
 
-/// Hands the frames of the shards that are `wanted` to `visit`, with their offsets in the file. Of
-/// the others only the headers are read, and nobody vouches for them.
+/// Hands the frames of pages of the shards that are `wanted` to `visit`, with their offsets in the
+/// file. Of the others only the headers are read, and nobody vouches for them.
 ///
 /// # Errors
 /// Missing, short or damaged files, and what `visit` returns.
@@ -212,15 +214,50 @@ pub(crate) fn read_segment(
         }
         bytes.resize(length, 0);
         reader.read_exact_at(&mut bytes, offset)?;
-        let (frame, consumed) = read_frame(&bytes, &expected)?;
-        visit(offset, &frame)?;
-        offset += consumed as u64;
+        if is_in_flight(&header) {
+            read_in_flight(&bytes, &expected)?;
+        } else {
+            visit(offset, &read_frame(&bytes, &expected)?.0)?;
+        }
+        offset += length as u64;
     }
     if offset == announced {
         return Ok(());
     }
     let what = "end of the last frame";
     Err(corrupt(offset, what, announced.to_string(), offset))
+}
+
+/// Reads the records that were in flight at a checkpoint.
+///
+/// # Errors
+/// Missing, short or damaged files.
+pub(crate) fn restore_in_flight(
+    storage: &dyn Storage,
+    manifest: &Manifest,
+) -> Result<RestoredInFlight, Error> {
+    let mut in_flight = RestoredInFlight::new(manifest.shards.len());
+    let Some(segment) = manifest.segments.last() else {
+        return Ok(in_flight);
+    };
+    let mut bytes = Vec::new();
+    for entry in &manifest.in_flight {
+        let expected = FrameExpectation {
+            file: &segment.file,
+            file_id: segment.file_id,
+            epoch: segment.epoch,
+            frame_index: entry.frame_index,
+            offset_in_file: entry.offset,
+        };
+        bytes.resize(entry.length_bytes as usize, 0);
+        let reader = storage.open(&segment.file)?;
+        reader.read_exact_at(&mut bytes, entry.offset)?;
+        let (frame, _) = read_in_flight(&bytes, &expected)?;
+        for piece in frame.pieces() {
+            in_flight.add(frame.shard(), &piece);
+        }
+    }
+    Ok(in_flight)
 }
 
 /// A restore with its base in it.
@@ -317,6 +354,7 @@ pub(crate) fn no_such_shard(
 pub(crate) struct RestoredShards {
     pub(crate) stores: Vec<Store>,
     pub(crate) unverified: Vec<Unverified>,
+    pub(crate) in_flight: RestoredInFlight,
 }
 
 /// Restores all shards of a checkpoint.
@@ -356,6 +394,7 @@ pub(crate) fn restore_shards(
     let mut restored = RestoredShards {
         stores: Vec::with_capacity(shards.len()),
         unverified: Vec::new(),
+        in_flight: restore_in_flight(storage, manifest)?,
     };
     for (shard, based) in shards.into_iter().enumerate() {
         let store = based.restore.finish();

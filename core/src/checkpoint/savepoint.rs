@@ -38,6 +38,12 @@ pub(crate) fn write_savepoint(
         });
     }
     let manifest = read_manifest(&**source, checkpoint)?;
+    if !manifest.in_flight.is_empty() {
+        return Err(Error::CheckpointDropped {
+            checkpoint,
+            reason: "a savepoint has no records in flight: make checkpoints less often".to_owned(),
+        });
+    }
     let shards = manifest.shards.iter();
     let images = FoldJob {
         storage: Arc::clone(source),

@@ -37,6 +37,11 @@ pub struct CheckpointSettings {
     pub continuous: bool,
     /// How long one may take before it is dropped and its changes wait for the next.
     pub timeout: Duration,
+    /// How long a barrier waits on a shard for those of other inputs before it overtakes the
+    /// records in front of it, which then belong to the checkpoint; `None` is for ever. Counted
+    /// from the barrier at the shard's sources; matters to
+    /// [`CheckpointMode::Aligned`](crate::CheckpointMode::Aligned) only.
+    pub alignment_timeout: Option<Duration>,
     /// Least time from the end of one to the request of the next; does not hold back one that was
     /// asked for, or the last.
     pub min_pause: Duration,
@@ -80,6 +85,7 @@ impl CheckpointSettings {
             dirty_bytes: None,
             continuous: false,
             timeout: TIMEOUT,
+            alignment_timeout: None,
             min_pause: Duration::ZERO,
             tolerable_failures: None,
             max_age: None,
@@ -122,6 +128,13 @@ impl CheckpointSettings {
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
+        self
+    }
+
+    /// Sets [`alignment_timeout`](Self::alignment_timeout).
+    #[must_use]
+    pub fn alignment_timeout(mut self, timeout: Duration) -> Self {
+        self.alignment_timeout = Some(timeout);
         self
     }
 
@@ -183,6 +196,11 @@ impl CheckpointSettings {
             if is_zero {
                 return Err(Error::setting(setting, "more than 0", "0"));
             }
+        }
+        if let Some(wait) = self.alignment_timeout.filter(|it| *it >= self.timeout) {
+            let setting = "CheckpointSettings::alignment_timeout";
+            let expected = format!("less than timeout ({:?})", self.timeout);
+            return Err(Error::setting(setting, expected, format!("{wait:?}")));
         }
         let Some(max_age) = self.max_age else {
             return Ok(());
@@ -271,6 +289,10 @@ mod tests {
             (good().every_records(0), "record_count"),
             (good().every_dirty_bytes(0), "dirty_bytes"),
             (good().timeout(Duration::ZERO), "timeout"),
+            (
+                good().timeout(second).alignment_timeout(second),
+                "alignment_timeout",
+            ),
             (good().max_age(second, PastMaxAge::Warn), "max_age"),
             (
                 CheckpointSettings::manual()

@@ -15,6 +15,7 @@ const RECORD_COUNT: &str = "record_count";
 const DIRTY_BYTES: &str = "dirty_bytes";
 const CONTINUOUS: &str = "continuous";
 const TIMEOUT: &str = "timeout_ns";
+const ALIGNMENT_TIMEOUT: &str = "alignment_timeout_ns";
 const MIN_PAUSE: &str = "min_pause_ns";
 const TOLERABLE_FAILURES: &str = "tolerable_failures";
 const MAX_AGE: &str = "max_age_ns";
@@ -40,6 +41,7 @@ impl InForce {
             dirty_bytes,
             continuous,
             timeout,
+            alignment_timeout,
             min_pause,
             tolerable_failures,
             max_age,
@@ -51,6 +53,7 @@ impl InForce {
             (DIRTY_BYTES, *dirty_bytes),
             (CONTINUOUS, continuous.then_some(1)),
             (TIMEOUT, Some(nanos(*timeout))),
+            (ALIGNMENT_TIMEOUT, alignment_timeout.map(nanos)),
             (MIN_PAUSE, Some(nanos(*min_pause))),
             (TOLERABLE_FAILURES, tolerable_failures.map(u64::from)),
             (MAX_AGE, max_age.map(nanos)),
@@ -86,6 +89,7 @@ impl InForce {
                 dirty_bytes: value(DIRTY_BYTES),
                 continuous: value(CONTINUOUS).is_some(),
                 timeout: duration(TIMEOUT).unwrap_or(manual.timeout),
+                alignment_timeout: duration(ALIGNMENT_TIMEOUT),
                 min_pause: duration(MIN_PAUSE).unwrap_or(manual.min_pause),
                 tolerable_failures: value(TOLERABLE_FAILURES)
                     .map(|count| u32::try_from(count).unwrap_or(u32::MAX)),
@@ -119,6 +123,7 @@ mod tests {
             .every_dirty_bytes(4)
             .continuous(5 * second)
             .timeout(6 * second)
+            .alignment_timeout(2 * second)
             .tolerable_failures(7)
             .max_age(8 * second, PastMaxAge::HoldSources);
         let stops = manual().max_age(second, PastMaxAge::Stop);

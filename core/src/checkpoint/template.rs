@@ -55,6 +55,7 @@ impl ManifestTemplate {
                 .collect(),
             finished: assembly.last && finished_stages.len() == self.stage_count,
             finished_stages,
+            in_flight: assembly.in_flight.clone(),
             sinks,
             settings,
             ..self.job.clone()

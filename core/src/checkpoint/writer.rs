@@ -19,7 +19,7 @@ use super::assembly::Assembly;
 use super::budget::WriteBudget;
 use super::coordinator::Notice;
 use super::fold::FoldJob;
-use super::history::{CheckpointOutcome, CheckpointTrace, PhaseTime};
+use super::history::{CheckpointOutcome, CheckpointTrace, PhaseTime, ShardTrace};
 use super::keep::KeepCommand;
 use super::ledger::Ledger;
 use super::names;
@@ -342,8 +342,17 @@ impl Writer {
 
     /// Makes the checkpoint durable once all shards have reported.
     fn complete(&mut self) -> Result<(), Error> {
-        let ready = self.assembly.as_ref().is_some_and(Assembly::is_complete);
-        if !ready || self.parts.outlets.is_waiting() || self.uncommitted.is_some() {
+        let complete = self.assembly.as_ref().filter(|it| it.is_complete());
+        let Some(epoch) = complete.map(|assembly| assembly.epoch) else {
+            return Ok(());
+        };
+        if self.parts.outlets.is_waiting_for(epoch) || self.uncommitted.is_some() {
+            return Ok(());
+        }
+        if self.assembly.as_ref().is_some_and(Assembly::is_amid_finals) {
+            self.parts.control.align_next();
+            let reason = "it found a stage amid its final records; the next one is aligned";
+            self.drop_checkpoint(Dropped::Failed, reason.to_owned());
             return Ok(());
         }
         match self.publish() {
@@ -441,10 +450,14 @@ impl Writer {
             statistics.bytes.saturating_record(bytes);
             statistics.completed_count += 1;
         });
+        let shards = &assembly.trace.shards;
+        let in_flight = |of: fn(&ShardTrace) -> u64| shards.iter().map(of).sum();
         CheckpointReport {
             checkpoint: assembly.epoch,
             duration: durable_at - assembly.requested,
             bytes,
+            in_flight_bytes: in_flight(|shard| shard.in_flight_bytes),
+            in_flight_records: in_flight(|shard| shard.in_flight_records),
             output_bytes: 0,
             durable_at,
             last: assembly.last,

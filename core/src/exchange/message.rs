@@ -3,6 +3,7 @@
 use frazil_state::KeyHash;
 
 use crate::flow::{Record, RecordBatch};
+use crate::in_flight::Route;
 
 /// Most records in one batch, where few shards share the memory.
 const RECORDS_MAX: usize = 1024;
@@ -103,6 +104,26 @@ impl<R: Record + ?Sized> ExchangeBatch<R> {
     pub(super) fn is_full(&self, plan: BatchPlan) -> bool {
         self.hashes.len() >= plan.records_full
             || self.records.byte_count() >= plan.records_full * BYTES_A_RECORD
+    }
+
+    /// What tells where a record that was on its way to `shard` goes on after a restore.
+    pub(super) fn route(&self, index: usize, route: Route, shard: u64) -> u64 {
+        match route {
+            Route::Key => self.hashes[index].0,
+            Route::Shard | Route::EachShard => shard,
+        }
+    }
+
+    /// Takes a record out of a checkpoint; false if the bytes are none.
+    pub(crate) fn push_restored(&mut self, route: u64, record: &[u8]) -> bool {
+        self.stamp_ns = 0;
+        self.hashes.push(KeyHash(route));
+        self.records.decode(record)
+    }
+
+    /// Records in it.
+    pub(crate) fn len(&self) -> usize {
+        self.hashes.len()
     }
 
     pub(super) fn is_empty(&self) -> bool {

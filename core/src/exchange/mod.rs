@@ -24,9 +24,17 @@
 //! barrier at every stage of the shard; each of these barriers queues behind records that drain by
 //! the argument above, and a stage that is aligned goes on handing on what it holds. Barriers and
 //! ends enter the outbox whether it has room or not, and close the open batch without a spare;
-//! since no barrier is injected before the last one's checkpoint is over, that is at most one of
-//! each beside the batches.
+//! since no barrier is injected before the last one's checkpoint is over, and one that was
+//! overtaken goes when the next one comes, that is at most one of each beside the batches. A stage
+//! that was restored as finished goes on taking barriers and ends: one of each would fill a ring of
+//! one slot.
+//!
+//! Behind a cut a ring is held back only until what lies in front of the cut is recorded, which
+//! waits for staging memory and for the cuts of others. These wait for nothing but the request,
+//! except where final records are being emitted or too much was restored: there a ring goes on
+//! message by message, each recorded first, so those stages go on too, and their shard cuts.
 
+mod cut;
 mod input_state;
 mod message;
 mod receiver;
@@ -34,6 +42,7 @@ mod rings;
 mod sender;
 
 pub(crate) use input_state::InputState;
-pub(crate) use receiver::{Received, Receiver};
+pub(crate) use message::ExchangeBatch;
+pub(crate) use receiver::{Received, Receiver, ReceiverParts};
 pub(crate) use rings::{MeshFactory, ShardRings, connect_all};
 pub(crate) use sender::Sender;

@@ -1,9 +1,11 @@
 //! The rings of all exchanges: made on the starting thread, their ends handed to the shards.
 
 use std::any::Any;
+use std::sync::Arc;
 
 use rtrb::{Consumer, Producer, RingBuffer};
 
+use super::cut::CutWord;
 use super::message::{BatchPlan, ExchangeBatch, Message};
 use super::sender::OUTBOX_MESSAGES;
 use crate::flow::Record;
@@ -13,12 +15,14 @@ pub(crate) struct Outlet<R: Record + ?Sized> {
     pub(super) messages: Producer<Message<R>>,
     pub(super) spent: Consumer<ExchangeBatch<R>>,
     pub(super) plan: BatchPlan,
+    pub(super) cut: Arc<CutWord>,
 }
 
 /// The receiving end of one ring, and where spent batches go.
 pub(crate) struct Inlet<R: Record + ?Sized> {
     pub(super) messages: Consumer<Message<R>>,
     pub(super) spent: Producer<ExchangeBatch<R>>,
+    pub(super) cut: Arc<CutWord>,
 }
 
 /// One shard's ends of one exchange; their record type is known to the flow's closure only.
@@ -96,14 +100,17 @@ fn connect<R: Record + ?Sized>(capacity: usize, plan: BatchPlan) -> (Outlet<R>, 
         let pushed = to_sender.push(ExchangeBatch::with_capacity(plan));
         assert!(pushed.is_ok(), "the ring has a slot for every batch");
     }
+    let cut = Arc::new(CutWord::default());
     let outlet = Outlet {
         messages: to_receiver,
         spent,
         plan,
+        cut: Arc::clone(&cut),
     };
     let inlet = Inlet {
         messages,
         spent: to_sender,
+        cut,
     };
     (outlet, inlet)
 }

@@ -9,6 +9,7 @@ use rtrb::PushError;
 use super::message::{ExchangeBatch, Message};
 use super::rings::Outlet;
 use crate::flow::Record;
+use crate::in_flight::{Channel, FlightStep, Recording, Route};
 
 /// From this many queued messages for one target on, the stage takes no more input.
 pub(super) const OUTBOX_MESSAGES: usize = 2;
@@ -19,6 +20,8 @@ pub(super) const OUTBOX_MESSAGES: usize = 2;
 /// There is room as long as each target has a spare batch behind its open one.
 pub(crate) struct Sender<R: Record + ?Sized> {
     key_groups: KeyGroups,
+    channel: Channel,
+    route: Route,
     targets: Vec<Target<R>>,
 }
 
@@ -33,6 +36,14 @@ struct Target<R: Record + ?Sized> {
     spare: Option<ExchangeBatch<R>>,
     /// Whether messages were handed over since the bell was last rung.
     owes_ring: bool,
+    /// Messages handed over ever.
+    handed_over: u64,
+    /// The last barrier handed over.
+    barrier: u64,
+    /// First messages of the outbox that lie in front of a cut and stay until they are recorded;
+    /// `recorded_count` of them are.
+    cut_count: usize,
+    recorded_count: usize,
 }
 
 impl<R: Record + ?Sized> Sender<R> {
@@ -40,6 +51,8 @@ impl<R: Record + ?Sized> Sender<R> {
         outlets: Vec<Outlet<R>>,
         bells: Vec<Option<Bell>>,
         key_groups: KeyGroups,
+        channel: Channel,
+        route: Route,
     ) -> Self {
         let targets = outlets
             .into_iter()
@@ -51,9 +64,15 @@ impl<R: Record + ?Sized> Sender<R> {
                 bell,
                 outbox: VecDeque::with_capacity(2 * OUTBOX_MESSAGES),
                 owes_ring: false,
+                handed_over: 0,
+                barrier: 0,
+                cut_count: 0,
+                recorded_count: 0,
             });
         Self {
             key_groups,
+            channel,
+            route,
             targets: targets.collect(),
         }
     }
@@ -82,6 +101,40 @@ impl<R: Record + ?Sized> Sender<R> {
         }
     }
 
+    /// Cuts every ring whose barrier, or end, is still in the outbox.
+    fn cut(&mut self, epoch: u64) {
+        for target in &mut self.targets {
+            target.cut(epoch);
+        }
+    }
+
+    /// Does a step for what lies in the outboxes in front of a cut; true = nothing is left of it.
+    pub(crate) fn in_flight(&mut self, step: &mut FlightStep<'_, '_>) -> bool {
+        match step {
+            FlightStep::Cut(epoch) => self.cut(*epoch),
+            FlightStep::Record(recording) => return self.record(recording),
+            FlightStep::Stop => self.targets.iter_mut().for_each(Target::forget_cut),
+        }
+        true
+    }
+
+    fn record(&mut self, recording: &mut Recording<'_>) -> bool {
+        let (channel, route) = (self.channel, self.route);
+        for (shard, target) in (0..).zip(&mut self.targets) {
+            while target.recorded_count < target.cut_count {
+                if let Message::Batch(batch) = &target.outbox[target.recorded_count] {
+                    let route = |index: usize| batch.route(index, route, shard);
+                    if !recording.take::<R>(channel, &batch.records, 0, route) {
+                        return false;
+                    }
+                }
+                target.recorded_count += 1;
+            }
+            target.forget_cut();
+        }
+        true
+    }
+
     /// How many shards it sends to.
     pub(crate) fn target_count(&self) -> usize {
         self.targets.len()
@@ -105,6 +158,11 @@ impl<R: Record + ?Sized> Sender<R> {
 
     /// Puts a barrier behind everything that was pushed.
     pub(crate) fn barrier(&mut self, epoch: u64) {
+        for target in &mut self.targets {
+            // One that is still here was overtaken, and its checkpoint is over.
+            let is_barrier = |message: &Message<R>| matches!(message, Message::Barrier(_));
+            target.outbox.retain(|message| !is_barrier(message));
+        }
         self.enqueue(|| Message::Barrier(epoch));
     }
 
@@ -170,12 +228,40 @@ impl<R: Record + ?Sized> Target<R> {
 
     /// Moves messages from the outbox to the ring while it has slots.
     fn hand_over(&mut self) {
+        if self.cut_count > 0 {
+            return;
+        }
         while let Some(message) = self.outbox.pop_front() {
+            let barrier = match message {
+                Message::Barrier(epoch) => epoch,
+                Message::Batch(_) | Message::End => self.barrier,
+            };
             if let Err(PushError::Full(message)) = self.ring.messages.push(message) {
                 self.outbox.push_front(message);
                 return;
             }
+            self.barrier = barrier;
+            self.handed_over += 1;
             self.owes_ring = true;
         }
+    }
+
+    /// The open batch is empty: a barrier or the end has closed it, or stands behind the cut.
+    fn cut(&mut self, epoch: u64) {
+        if self.barrier == epoch {
+            return;
+        }
+        let is_barrier =
+            |message: &Message<R>| matches!(message, Message::Barrier(own) if *own == epoch);
+        let front = self.outbox.iter().position(is_barrier);
+        self.cut_count = front.unwrap_or(self.outbox.len());
+        self.ring.cut.cut(epoch, self.handed_over);
+        if let Some(bell) = &self.bell {
+            bell.ring();
+        }
+    }
+
+    fn forget_cut(&mut self) {
+        (self.cut_count, self.recorded_count) = (0, 0);
     }
 }

@@ -4,10 +4,14 @@ use frazil_io::runtime::Bell;
 use frazil_state::{KeyGroups, Store};
 
 use super::error::FlowError;
-use super::record::Record;
+use super::record::{Record, RecordBatch};
 use crate::checkpoint::CheckpointMode;
-use crate::exchange::{Receiver, Sender, ShardRings};
+use crate::exchange::{ExchangeBatch, Receiver, ReceiverParts, Sender, ShardRings};
+use crate::in_flight::{Channel, NewOwner, RestoredInFlight, RestoredQueue, Route};
 use crate::source::Split;
+
+/// Records in a batch that is made of restored ones.
+const RESTORED_RECORDS_MAX: usize = 1024;
 
 /// A split that a shard reads, and from where.
 pub(crate) struct AssignedSplit {
@@ -38,6 +42,8 @@ pub(crate) struct BuildContext<'a> {
     pub(crate) operators: &'a [&'static str],
     /// The splits that this shard reads, of all sources.
     pub(crate) splits: Vec<AssignedSplit>,
+    /// What was in flight at the restored checkpoint.
+    pub(crate) in_flight: &'a RestoredInFlight,
     /// Indices of the stages that the restored checkpoint has as finished: they emit nothing again.
     pub(crate) finished_stages: &'a [u32],
     /// This shard's ends of all exchanges.
@@ -73,16 +79,24 @@ impl BuildContext<'_> {
     pub(super) fn take_sender<R: Record + ?Sized>(
         &mut self,
         exchange: usize,
+        route: Route,
     ) -> Result<Sender<R>, FlowError> {
         let outlets = self.rings.take_outlets::<R>(exchange);
         let outlets = outlets.ok_or_else(|| self.record_differs::<R>(exchange))?;
-        Ok(Sender::new(outlets, self.bells(), self.key_groups))
+        Ok(Sender::new(
+            outlets,
+            self.bells(),
+            self.key_groups,
+            Channel::outbox(exchange),
+            route,
+        ))
     }
 
     /// One receiver for all these exchanges.
     pub(super) fn take_receiver<R: Record + ?Sized>(
         &mut self,
         exchanges: &[usize],
+        route: Route,
     ) -> Result<Receiver<R>, FlowError> {
         let mut inputs = Vec::with_capacity(exchanges.len() * self.shard_count);
         for exchange in exchanges {
@@ -90,7 +104,56 @@ impl BuildContext<'_> {
             let inlets = inlets.ok_or_else(|| self.record_differs::<R>(*exchange))?;
             inputs.extend(inlets.into_iter().zip(self.bells()));
         }
-        Ok(Receiver::new(inputs.into_iter(), self.is_loose()))
+        let parts = ReceiverParts {
+            channel: Channel::received(exchanges[0]),
+            route,
+            shard: self.shard,
+            restored: self.restored_batches::<R>(exchanges, route)?,
+            restored_epoch: self.first_epoch - 1,
+            is_loose: self.is_loose(),
+        };
+        Ok(Receiver::new(inputs.into_iter(), parts))
+    }
+
+    /// What was in flight to the stage behind these exchanges: what it had received, then what
+    /// was in outboxes.
+    fn restored_batches<R: Record + ?Sized>(
+        &self,
+        exchanges: &[usize],
+        route: Route,
+    ) -> Result<RestoredQueue<ExchangeBatch<R>>, FlowError> {
+        let mut batches = RestoredQueue::<ExchangeBatch<R>>::default();
+        let received = [Channel::received(exchanges[0])];
+        let outboxes = exchanges.iter().map(|exchange| Channel::outbox(*exchange));
+        for channel in received.into_iter().chain(outboxes) {
+            self.restored_records::<R>(channel, route, |route, record| {
+                let is_full = |last: &ExchangeBatch<R>| last.len() >= RESTORED_RECORDS_MAX;
+                let batch = batches.open_batch(record.len(), is_full);
+                batch.push_restored(route, record)
+            })?;
+        }
+        Ok(batches)
+    }
+
+    /// Shows this shard's records of a channel to `take`, which says whether they are some.
+    pub(super) fn restored_records<R: Record + ?Sized>(
+        &self,
+        channel: Channel,
+        route: Route,
+        take: impl FnMut(u64, &[u8]) -> bool,
+    ) -> Result<(), FlowError> {
+        let owner = NewOwner {
+            shard: self.shard,
+            shard_count: self.shard_count,
+            key_groups: self.key_groups,
+        };
+        let visited = self
+            .in_flight
+            .visit(channel, R::Batch::types(), route, owner, take);
+        visited.map_err(|found| FlowError::InFlight {
+            records: std::any::type_name::<R>(),
+            found,
+        })
     }
 
     /// Whether inputs deliver while they wait for the barriers of others.

@@ -11,6 +11,7 @@ use super::error::FlowError;
 use super::local_head::LocalInput;
 use super::record::Record;
 use super::stage::Stage;
+use crate::in_flight::FlightStep;
 use crate::shard::Context;
 
 /// How to produce records of type `Out`: the front part of a stage, from its input on.
@@ -53,6 +54,9 @@ pub(crate) trait Operator<R: Record + ?Sized>: 'static {
     /// No record follows: the tail puts the end behind everything it took, whether it has room or
     /// not.
     fn end(&mut self, cx: &mut Context<'_>);
+
+    /// Does a step for what the tail holds in front of a cut; true = nothing is left to record.
+    fn in_flight(&mut self, step: &mut FlightStep<'_, '_>) -> bool;
 }
 
 /// A tail whose type the stage in front of it does not know.
@@ -77,6 +81,10 @@ impl<R: Record + ?Sized> Operator<R> for Box<dyn Operator<R>> {
 
     fn end(&mut self, cx: &mut Context<'_>) {
         (**self).end(cx);
+    }
+
+    fn in_flight(&mut self, step: &mut FlightStep<'_, '_>) -> bool {
+        (**self).in_flight(step)
     }
 }
 
@@ -106,6 +114,9 @@ pub(crate) trait KeyedOperator<R: Record + ?Sized>: 'static {
         next: &mut N,
         cx: &mut Context<'_>,
     );
+
+    /// Whether it emits final records.
+    fn has_finals(&self) -> bool;
 
     /// Fires timers that are due, at most `limit`; gives how many.
     fn fire_timers<N: Operator<Self::Out>>(
@@ -177,6 +188,10 @@ macro_rules! forward_to_next {
 
         fn end(&mut self, cx: &mut Context<'_>) {
             self.next.end(cx);
+        }
+
+        fn in_flight(&mut self, step: &mut crate::in_flight::FlightStep<'_, '_>) -> bool {
+            self.next.in_flight(step)
         }
     };
 }

@@ -101,6 +101,17 @@ pub enum FlowError {
         /// The error.
         source: Box<dyn Error + Send + Sync>,
     },
+    /// Records that were in flight at the checkpoint are not those of the stream now.
+    #[error(
+        "records of type {records} were in flight at the checkpoint, found {found}: start the flow \
+         that made the checkpoint and make a savepoint, which has none in flight"
+    )]
+    InFlight {
+        /// Record type of the stream.
+        records: &'static str,
+        /// What the checkpoint has.
+        found: String,
+    },
     /// A table cannot be opened, read or changed.
     #[error("table {name}: {source}")]
     State {

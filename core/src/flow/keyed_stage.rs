@@ -7,6 +7,7 @@ use super::operators::SecondInput;
 use super::record::{Record, RecordBatch};
 use super::stage::{Progress, SplitPosition, Stage};
 use crate::exchange::{InputState, Received, Receiver};
+use crate::in_flight::FlightStep;
 use crate::shard::Context;
 
 /// Records that one slice takes at most, and timers that it fires, give or take one run.
@@ -31,6 +32,8 @@ pub(super) struct KeyedStage<R: Record + ?Sized, S, O, N> {
     /// An input beside the keyed one.
     second: S,
     in_hand: Option<InHand<R>>,
+    /// Whether the batch in hand may be gone on with.
+    is_in_hand_recorded: bool,
     phase: Phase,
     /// The barrier passed on and not yet released.
     barrier: Option<u64>,
@@ -79,6 +82,7 @@ where
             receiver,
             second,
             in_hand: None,
+            is_in_hand_recorded: true,
             phase: if is_finished {
                 Phase::Closing
             } else {
@@ -160,6 +164,7 @@ where
     /// do.
     fn step(&mut self, cx: &mut Context<'_>) -> Option<usize> {
         match self.phase {
+            _ if !self.is_in_hand_recorded => None,
             Phase::Running if self.in_hand.is_some() => self.apply_run(cx),
             Phase::Running => self.receive(cx),
             Phase::Finals => {
@@ -248,6 +253,17 @@ where
         self.receiver.state().and(self.second.state())
     }
 
+    /// Takes what comes to a stage that was restored as finished: barriers and ends, which would
+    /// fill the rings. Records are those of an end that comes again: it has seen them.
+    fn drain(&mut self) {
+        if self.phase == Phase::Ended && self.input_state() != InputState::Ended {
+            while let Some(seen) = self.receiver.poll() {
+                self.receiver.recycle(seen);
+            }
+            self.second.drain();
+        }
+    }
+
     /// Passes the barrier on if it has come on all inputs.
     fn pass_barrier(&mut self, cx: &mut Context<'_>) -> bool {
         let InputState::Held(epoch) = self.input_state() else {
@@ -278,6 +294,7 @@ where
 {
     fn run(&mut self, cx: &mut Context<'_>) -> Progress {
         let handed_on = Progress::of(self.publish(cx));
+        self.drain();
         // Timers first: what is due by the time of this turn happens before records that are seen
         // at that time.
         let mut acted = self.fire_timers(cx);
@@ -301,6 +318,60 @@ where
         self.barrier = None;
         self.receiver.release();
         self.second.release();
+    }
+
+    fn may_cut(&self) -> bool {
+        (self.phase != Phase::Finals || !self.operator.has_finals())
+            && !self.operator.walks().has_keys_in_hand
+            && self.receiver.may_cut()
+            && self.second.may_cut()
+    }
+
+    fn cut(&mut self, epoch: u64, cx: &mut Context<'_>) {
+        // Also behind the final records: they may be in an open batch still.
+        if self.barrier != Some(epoch) && self.phase != Phase::Ended {
+            if self.phase == Phase::Running {
+                self.operator.settle(cx);
+            }
+            self.next.barrier(epoch, cx);
+            self.barrier = Some(epoch);
+            self.is_published = false;
+        }
+        self.is_in_hand_recorded = self.in_hand.is_none();
+        self.receiver.cut(epoch);
+        self.second.cut(epoch);
+        self.next.in_flight(&mut FlightStep::Cut(epoch));
+    }
+
+    fn in_flight(&mut self, step: &mut FlightStep<'_, '_>) -> bool {
+        let is_received_recorded = match step {
+            FlightStep::Cut(_) => true,
+            FlightStep::Stop => {
+                self.is_in_hand_recorded = true;
+                self.receiver.stop_recording();
+                true
+            }
+            FlightStep::Record(recording) => {
+                if let Some(in_hand) = &self.in_hand
+                    && !self.is_in_hand_recorded
+                    && !(self.receiver).record_in_hand(&in_hand.received, in_hand.next, recording)
+                {
+                    return false;
+                }
+                self.is_in_hand_recorded = true;
+                self.receiver.record(recording)
+            }
+        };
+        let is_second_recorded = self.second.in_flight(step);
+        self.next.in_flight(step) && is_received_recorded && is_second_recorded
+    }
+
+    fn is_done(&self) -> bool {
+        matches!(self.phase, Phase::Closing | Phase::Ended)
+    }
+
+    fn has_emitted_finals(&self) -> bool {
+        self.is_done() && self.operator.has_finals()
     }
 
     fn is_finished(&self) -> bool {

@@ -44,6 +44,14 @@ impl<R: Record + ?Sized> Default for LocalBatch<R> {
     }
 }
 
+impl<R: Record + ?Sized> LocalBatch<R> {
+    /// Whether it takes no further record.
+    pub(super) fn is_full(&self) -> bool {
+        let records = &self.records;
+        records.len() >= BATCH_RECORDS_MAX || records.byte_count() >= BATCH_BYTES_FULL
+    }
+}
+
 pub(super) struct LocalEdge<R: Record + ?Sized> {
     /// Takes records until it is full or published.
     open: LocalBatch<R>,
@@ -76,10 +84,7 @@ impl<R: Record + ?Sized> LocalEdge<R> {
 
     #[inline]
     fn make_place(&mut self, stamp_ns: u64) {
-        let records = &self.open.records;
-        let is_full =
-            records.len() >= BATCH_RECORDS_MAX || records.byte_count() >= BATCH_BYTES_FULL;
-        if is_full || self.open.stamp_ns != stamp_ns {
+        if self.open.is_full() || self.open.stamp_ns != stamp_ns {
             self.close_batch();
             self.open.stamp_ns = stamp_ns;
         }
@@ -98,9 +103,24 @@ impl<R: Record + ?Sized> LocalEdge<R> {
         self.queue.pop_front()
     }
 
+    /// Takes a barrier of at most this epoch if it comes next; whether it did.
+    pub(super) fn pop_barrier_until(&mut self, epoch: u64) -> bool {
+        let front = self.queue.front();
+        let is_old = matches!(front, Some(LocalMessage::Barrier(old)) if *old <= epoch);
+        if is_old {
+            self.queue.pop_front();
+        }
+        is_old
+    }
+
     /// Whether a batch comes next.
     pub(super) fn has_batch(&self) -> bool {
         matches!(self.queue.front(), Some(LocalMessage::Batch(_)))
+    }
+
+    /// What comes next but for `index` messages.
+    pub(super) fn get(&self, index: usize) -> Option<&LocalMessage<R>> {
+        self.queue.get(index)
     }
 
     pub(super) fn recycle(&mut self, mut spent: LocalBatch<R>) {
@@ -133,6 +153,9 @@ impl<R: Record + ?Sized> LocalOutlet for RefCell<LocalEdge<R>> {
     fn barrier(&self, epoch: u64) {
         let mut edge = self.borrow_mut();
         edge.close_batch();
+        // A barrier that is still here was overtaken, and its checkpoint is over.
+        edge.queue
+            .retain(|message| !matches!(message, LocalMessage::Barrier(_)));
         edge.queue.push_back(LocalMessage::Barrier(epoch));
     }
 

@@ -11,6 +11,7 @@ use super::plain_stage::PlainStage;
 use super::record::Record;
 use super::stage::Stage;
 use super::stage_input::LocalInputs;
+use crate::in_flight::FlightStep;
 use crate::shard::Context;
 
 /// The front of a chain that begins with a side output, a copy of a stream or a union.
@@ -101,7 +102,7 @@ impl<R: Record + ?Sized> Chain for LocalHead<R> {
         context: &mut BuildContext<'_>,
     ) -> Result<Box<dyn Stage>, FlowError> {
         let edges = self.inputs.into_iter().map(|input| input.edge);
-        let input = LocalInputs::new(edges, context.is_loose());
+        let input = LocalInputs::new(edges, context)?;
         Ok(Box::new(PlainStage::new(context.stage, input, next)))
     }
 }
@@ -141,5 +142,11 @@ impl<R: Record + ?Sized> Operator<R> for LocalTail<R> {
 
     fn end(&mut self, _cx: &mut Context<'_>) {
         self.edges.iter().for_each(|edge| edge.end());
+    }
+
+    fn in_flight(&mut self, step: &mut FlightStep<'_, '_>) -> bool {
+        // The stage behind records its queue.
+        let _ = step;
+        true
     }
 }

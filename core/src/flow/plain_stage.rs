@@ -5,6 +5,7 @@ use super::record::{Record, RecordBatch};
 use super::stage::{Progress, SplitPosition, Stage};
 use super::stage_input::StageInput;
 use crate::exchange::InputState;
+use crate::in_flight::FlightStep;
 use crate::shard::Context;
 
 /// Records that one slice takes at most, give or take one run.
@@ -19,6 +20,8 @@ pub(super) struct PlainStage<R: Record + ?Sized, I: StageInput<R>, N> {
     input: I,
     /// A batch and the place in it to go on at.
     in_hand: Option<(I::Batch, usize)>,
+    /// Whether the batch in hand may be gone on with.
+    is_in_hand_recorded: bool,
     /// The barrier passed on and not yet released.
     barrier: Option<u64>,
     /// Whether the end was passed on.
@@ -33,6 +36,7 @@ impl<R: Record + ?Sized, I: StageInput<R>, N: Operator<R>> PlainStage<R, I, N> {
             index,
             input,
             in_hand: None,
+            is_in_hand_recorded: true,
             barrier: None,
             is_ended: false,
             is_published: true,
@@ -62,6 +66,9 @@ impl<R: Record + ?Sized, I: StageInput<R>, N: Operator<R>> PlainStage<R, I, N> {
 
     /// One step, with the number of records that it took; none if there is nothing to do.
     fn step(&mut self, cx: &mut Context<'_>) -> Option<usize> {
+        if !self.is_in_hand_recorded {
+            return None;
+        }
         if self.in_hand.is_some() {
             return self.apply_run(cx);
         }
@@ -125,6 +132,51 @@ impl<R: Record + ?Sized, I: StageInput<R>, N: Operator<R>> Stage for PlainStage<
     fn release(&mut self) {
         self.barrier = None;
         self.input.release();
+    }
+
+    fn may_cut(&self) -> bool {
+        self.input.may_cut()
+    }
+
+    fn cut(&mut self, epoch: u64, cx: &mut Context<'_>) {
+        if self.barrier != Some(epoch) && !self.is_ended {
+            self.next.barrier(epoch, cx);
+            self.barrier = Some(epoch);
+            self.is_published = false;
+        }
+        self.is_in_hand_recorded = self.in_hand.is_none();
+        self.input.cut(epoch);
+        self.next.in_flight(&mut FlightStep::Cut(epoch));
+    }
+
+    fn in_flight(&mut self, step: &mut FlightStep<'_, '_>) -> bool {
+        let is_input_recorded = match step {
+            FlightStep::Cut(_) => true,
+            FlightStep::Stop => {
+                self.is_in_hand_recorded = true;
+                self.input.stop_recording();
+                true
+            }
+            FlightStep::Record(recording) => {
+                if let Some((batch, at)) = &self.in_hand
+                    && !self.is_in_hand_recorded
+                    && !self.input.record_in_hand(batch, *at, recording)
+                {
+                    return false;
+                }
+                self.is_in_hand_recorded = true;
+                self.input.record(recording)
+            }
+        };
+        self.next.in_flight(step) && is_input_recorded
+    }
+
+    fn is_done(&self) -> bool {
+        self.is_ended
+    }
+
+    fn has_emitted_finals(&self) -> bool {
+        false
     }
 
     fn is_finished(&self) -> bool {

@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
-use frazil_state::Value;
+use frazil_state::{Value, append_archive, archive_types, hash_bytes, read_archive};
 
 /// A type of record that can flow: operators see it as [`Record::Ref`], edges carry it as
 /// [`Record::Batch`].
@@ -46,6 +46,18 @@ pub trait RecordBatch<R: Record + ?Sized> {
     /// Forgets the records and keeps their memory.
     fn clear(&mut self);
 
+    /// Appends the record at `index` to `bytes`, in the encoding of a checkpoint.
+    ///
+    /// # Panics
+    /// If the record's type cannot be archived.
+    fn encode(&self, index: usize, bytes: &mut Vec<u8>);
+
+    /// Appends the record that was encoded as `bytes`; false if they are none.
+    fn decode(&mut self, bytes: &[u8]) -> bool;
+
+    /// Changes when the type of the records does.
+    fn types() -> u64;
+
     /// An empty batch with memory, touched, for `records` records or for `bytes` bytes of them and
     /// one more of moderate size, whichever is reached first.
     fn with_capacity(records: usize, bytes: usize) -> Self;
@@ -73,7 +85,7 @@ pub trait Plain: for<'a> Record<Ref<'a> = &'a Self> {}
 pub struct Keyed<K: ?Sized, V>(PhantomData<fn(&K) -> V>);
 
 macro_rules! slice_record {
-    ($slice:ty, $owned:ty, $batch:ident, $append:ident, $filled:expr) => {
+    ($slice:ty, $owned:ty, $batch:ident, $append:ident, $filled:expr, $checked:expr) => {
         /// Records of varying length end to end, with the place where each one ends.
         #[derive(Default)]
         pub struct $batch {
@@ -116,6 +128,20 @@ macro_rules! slice_record {
                 self.ends.clear();
             }
 
+            fn encode(&self, index: usize, bytes: &mut Vec<u8>) {
+                let record: &[u8] = self.get(index).as_ref();
+                bytes.extend_from_slice(record);
+            }
+
+            fn decode(&mut self, bytes: &[u8]) -> bool {
+                let checked: Option<&$slice> = $checked(bytes);
+                checked.map(|record| self.push(record)).is_some()
+            }
+
+            fn types() -> u64 {
+                hash_bytes(stringify!($slice).as_bytes()).0
+            }
+
             fn with_capacity(records: usize, bytes: usize) -> Self {
                 let mut batch = Self {
                     content: $filled(bytes + LAST_RECORD_BYTES),
@@ -133,10 +159,22 @@ macro_rules! slice_record {
 }
 
 // Not zeros: those would come from the system untouched.
-slice_record!(str, String, StrBatch, push_str, |bytes| "x".repeat(bytes));
-slice_record!([u8], Vec<u8>, BytesBatch, extend_from_slice, |bytes| {
-    vec![b'x'; bytes]
-});
+slice_record!(
+    str,
+    String,
+    StrBatch,
+    push_str,
+    |bytes| "x".repeat(bytes),
+    |bytes| str::from_utf8(bytes).ok()
+);
+slice_record!(
+    [u8],
+    Vec<u8>,
+    BytesBatch,
+    extend_from_slice,
+    |bytes| vec![b'x'; bytes],
+    Some
+);
 
 /// Sized records. Records behind `len` are of an earlier use: their heap memory serves the next
 /// ones.
@@ -200,6 +238,20 @@ impl<T: Value + Clone + Send> RecordBatch<T> for VecBatch<T> {
 
     fn clear(&mut self) {
         self.len = 0;
+    }
+
+    fn encode(&self, index: usize, bytes: &mut Vec<u8>) {
+        let archived = append_archive(self.get(index), bytes);
+        archived.expect("a record in memory can be archived");
+    }
+
+    fn decode(&mut self, bytes: &[u8]) -> bool {
+        let record = read_archive(bytes);
+        record.map(|record| self.push_owned(record)).is_ok()
+    }
+
+    fn types() -> u64 {
+        archive_types::<T>()
     }
 
     fn with_capacity(records: usize, bytes: usize) -> Self {
@@ -271,6 +323,28 @@ impl<K: Plain + ?Sized, V: Value + Clone + Send> RecordBatch<Keyed<K, V>> for Ke
     fn clear(&mut self) {
         self.keys.clear();
         self.values.clear();
+    }
+
+    fn encode(&self, index: usize, bytes: &mut Vec<u8>) {
+        let length_at = bytes.len();
+        bytes.extend_from_slice(&[0; 4]);
+        self.keys.encode(index, bytes);
+        let length = u32::try_from(bytes.len() - length_at - 4);
+        let length = length.expect("a key in memory is below 4 GiB");
+        bytes[length_at..length_at + 4].copy_from_slice(&length.to_le_bytes());
+        self.values.encode(index, bytes);
+    }
+
+    fn decode(&mut self, bytes: &[u8]) -> bool {
+        let parts = bytes
+            .split_first_chunk()
+            .and_then(|(length, rest)| rest.split_at_checked(u32::from_le_bytes(*length) as usize));
+        parts.is_some_and(|(key, value)| self.keys.decode(key) && self.values.decode(value))
+    }
+
+    fn types() -> u64 {
+        let (keys, values) = (K::Batch::types(), VecBatch::<V>::types());
+        hash_bytes(&[keys.to_le_bytes(), values.to_le_bytes()].concat()).0
     }
 
     fn with_capacity(records: usize, bytes: usize) -> Self {

@@ -163,7 +163,7 @@ impl<'f, R: Record + ?Sized, C: Chain<Out = R>> Stream<'f, R, C> {
             exchanges.push(exchange);
             let distribution = Rc::clone(&distribution);
             open_tail.replace(Box::new(move |context| {
-                let sender = context.take_sender::<R>(exchange)?;
+                let sender = context.take_sender::<R>(exchange, D::ROUTE)?;
                 let distribution = distribution(context.shard);
                 Ok(Box::new(ExchangeTail::new(sender, distribution)))
             }));
@@ -198,7 +198,7 @@ fn end_in_exchange<R: Record + ?Sized, C: Chain<Out = R>, D: Distribution<R>>(
 ) -> usize {
     let exchange = end.flow().add_exchange::<R>();
     end.complete_stage(move |context| {
-        let sender = context.take_sender::<R>(exchange)?;
+        let sender = context.take_sender::<R>(exchange, D::ROUTE)?;
         let tail = ExchangeTail::new(sender, distribution(context.shard));
         chain.build(tail, context)
     });

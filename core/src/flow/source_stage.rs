@@ -6,6 +6,7 @@ use super::build_context::{AssignedSplit, BuildContext};
 use super::chain::{Chain, Operator};
 use super::error::FlowError;
 use super::stage::{Progress, SplitPosition, Stage};
+use crate::in_flight::FlightStep;
 use crate::shard::Context;
 use crate::source::{ReadStatus, Source, SourceError, SplitReader};
 
@@ -216,6 +217,26 @@ impl<T: SplitReader, N: Operator<T::Record>> Stage for SourceStage<T, N> {
 
     fn release(&mut self) {
         self.is_held = false;
+    }
+
+    fn may_cut(&self) -> bool {
+        true
+    }
+
+    fn cut(&mut self, epoch: u64, _cx: &mut Context<'_>) {
+        self.next.in_flight(&mut FlightStep::Cut(epoch));
+    }
+
+    fn in_flight(&mut self, step: &mut FlightStep<'_, '_>) -> bool {
+        self.next.in_flight(step)
+    }
+
+    fn is_done(&self) -> bool {
+        self.is_ended
+    }
+
+    fn has_emitted_finals(&self) -> bool {
+        false
     }
 
     fn is_finished(&self) -> bool {

@@ -1,5 +1,6 @@
 //! What the shard loop sees of a stage.
 
+use crate::in_flight::FlightStep;
 use crate::shard::Context;
 
 /// What one slice of a stage came to.
@@ -59,6 +60,26 @@ pub(crate) trait Stage {
 
     /// Ends the alignment, after the shard's freeze.
     fn release(&mut self);
+
+    /// Whether the shard may cut now, whatever barriers have come: not while final records are
+    /// being emitted or keys of a walk are in hand, nor while too much is there that was in flight
+    /// at the restored checkpoint. A stage that may not is not aligned.
+    fn may_cut(&self) -> bool;
+
+    /// The shard cuts at its freeze: the barrier is passed on, if it was not yet, and what lies in
+    /// front of it in hand, in queues and in outboxes is recorded from now on.
+    fn cut(&mut self, epoch: u64, cx: &mut Context<'_>);
+
+    /// Does a step for the records in flight; true = nothing is left to record. What is not
+    /// recorded yet is neither taken nor handed on.
+    fn in_flight(&mut self, step: &mut FlightStep<'_, '_>) -> bool;
+
+    /// Whether the stage is restored with nothing to do but pass its end on: as
+    /// [`Stage::is_finished`], and also while what it emitted last is in flight.
+    fn is_done(&self) -> bool;
+
+    /// Whether it has emitted final records, all of them.
+    fn has_emitted_finals(&self) -> bool;
 
     /// Whether all inputs ended, the final records are emitted and everything is handed on.
     fn is_finished(&self) -> bool;

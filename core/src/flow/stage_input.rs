@@ -1,8 +1,11 @@
 //! What a stage without a key takes its records from: local edges or rings.
 
+use super::build_context::BuildContext;
+use super::error::FlowError;
 use super::local_edge::{LocalBatch, LocalMessage, SharedEdge};
-use super::record::Record;
+use super::record::{Record, RecordBatch};
 use crate::exchange::{InputState, Received, Receiver};
+use crate::in_flight::{Channel, Recording, RestoredQueue, Route};
 
 /// Where batches of records come from.
 pub(super) trait StageInput<R: Record + ?Sized>: 'static {
@@ -24,6 +27,25 @@ pub(super) trait StageInput<R: Record + ?Sized>: 'static {
 
     /// Opens the inputs that are held at a barrier.
     fn release(&mut self);
+
+    /// Whether what was restored leaves room for more to be recorded.
+    fn may_cut(&self) -> bool;
+
+    /// The shard cuts: what lies in front of the barrier is to be recorded.
+    fn cut(&mut self, epoch: u64);
+
+    /// Records the rest of a batch in hand; true = done.
+    fn record_in_hand(
+        &self,
+        batch: &Self::Batch,
+        from: usize,
+        recording: &mut Recording<'_>,
+    ) -> bool;
+
+    /// Records what is to be and has come; true = nothing more can come.
+    fn record(&mut self, recording: &mut Recording<'_>) -> bool;
+
+    fn stop_recording(&mut self);
 }
 
 impl<R: Record + ?Sized> StageInput<R> for Receiver<R> {
@@ -52,36 +74,114 @@ impl<R: Record + ?Sized> StageInput<R> for Receiver<R> {
     fn release(&mut self) {
         Receiver::release(self);
     }
+
+    fn may_cut(&self) -> bool {
+        Receiver::may_cut(self)
+    }
+
+    fn cut(&mut self, epoch: u64) {
+        Receiver::cut(self, epoch);
+    }
+
+    fn record_in_hand(
+        &self,
+        batch: &Received<R>,
+        from: usize,
+        recording: &mut Recording<'_>,
+    ) -> bool {
+        Receiver::record_in_hand(self, batch, from, recording)
+    }
+
+    fn record(&mut self, recording: &mut Recording<'_>) -> bool {
+        Receiver::record(self, recording)
+    }
+
+    fn stop_recording(&mut self) {
+        Receiver::stop_recording(self);
+    }
 }
 
 /// The far ends of one or more local edges.
 pub(super) struct LocalInputs<R: Record + ?Sized> {
-    inputs: Vec<(SharedEdge<R>, InputState)>,
+    inputs: Vec<LocalInput<R>>,
     /// Input to look at first.
     next: usize,
     /// Whether inputs deliver their batches also while they wait for the barriers of others.
     is_loose: bool,
+    /// Delivered before anything else: what was in flight at the restored checkpoint.
+    restored: RestoredQueue<LocalBatch<R>>,
+    /// The last epoch at which the shard cut.
+    cut_epoch: u64,
+    channel: Channel,
+    shard: u64,
+    /// While something is to be recorded nothing is taken: batches that are recorded, of the
+    /// restored ones and then of each input's queue.
+    recorded: Option<Recorded>,
+}
+
+struct LocalInput<R: Record + ?Sized> {
+    edge: SharedEdge<R>,
+    state: InputState,
+    /// Its barrier, or its end, had not come when the shard cut.
+    was_open: bool,
+}
+
+/// How far the recording of local inputs has come.
+#[derive(Default)]
+struct Recorded {
+    restored_count: usize,
+    input: usize,
+    message_count: usize,
 }
 
 impl<R: Record + ?Sized> LocalInputs<R> {
-    pub(super) fn new(edges: impl Iterator<Item = SharedEdge<R>>, is_loose: bool) -> Self {
-        Self {
-            inputs: edges.map(|edge| (edge, InputState::Open)).collect(),
+    pub(super) fn new(
+        edges: impl Iterator<Item = SharedEdge<R>>,
+        context: &BuildContext<'_>,
+    ) -> Result<Self, FlowError> {
+        let channel = Channel::Local(context.stage);
+        let mut restored = RestoredQueue::<LocalBatch<R>>::default();
+        context.restored_records::<R>(channel, Route::Shard, |_route, record| {
+            let batch = restored.open_batch(record.len(), LocalBatch::is_full);
+            batch.records.decode(record)
+        })?;
+        Ok(Self {
+            inputs: edges
+                .map(|edge| LocalInput {
+                    edge,
+                    state: InputState::Open,
+                    was_open: false,
+                })
+                .collect(),
             next: 0,
-            is_loose,
-        }
+            is_loose: context.is_loose(),
+            restored,
+            cut_epoch: context.first_epoch - 1,
+            channel,
+            shard: context.shard as u64,
+            recorded: None,
+        })
     }
 }
 
 impl<R: Record + ?Sized> StageInput<R> for LocalInputs<R> {
-    type Batch = (usize, LocalBatch<R>);
+    /// Without an input if it came out of a checkpoint.
+    type Batch = (Option<usize>, LocalBatch<R>);
 
     fn poll(&mut self) -> Option<Self::Batch> {
+        if self.recorded.is_some() {
+            return None;
+        }
+        if let Some(batch) = self.restored.pop() {
+            return Some((None, batch));
+        }
         for _ in 0..self.inputs.len() {
             let input = self.next;
             self.next = (input + 1) % self.inputs.len();
-            let (edge, state) = &mut self.inputs[input];
+            let LocalInput { edge, state, .. } = &mut self.inputs[input];
             let mut edge = edge.borrow_mut();
+            // Overtaken, the shard has cut already: what follows it comes next.
+            while edge.pop_barrier_until(self.cut_epoch) {}
             // What is no batch waits for the release.
             let may_take = match state {
                 InputState::Open => true,
@@ -93,7 +193,7 @@ impl<R: Record + ?Sized> StageInput<R> for LocalInputs<R> {
             }
             match edge.pop() {
                 None => continue,
-                Some(LocalMessage::Batch(batch)) => return Some((input, batch)),
+                Some(LocalMessage::Batch(batch)) => return Some((Some(input), batch)),
                 Some(LocalMessage::Barrier(epoch)) => *state = InputState::Held(epoch),
                 Some(LocalMessage::End) => *state = InputState::Ended,
             }
@@ -114,17 +214,79 @@ impl<R: Record + ?Sized> StageInput<R> for LocalInputs<R> {
     }
 
     fn recycle(&mut self, (input, spent): Self::Batch) {
-        self.inputs[input].0.borrow_mut().recycle(spent);
+        if let Some(input) = input {
+            self.inputs[input].edge.borrow_mut().recycle(spent);
+        }
     }
 
     fn state(&self) -> InputState {
-        let states = self.inputs.iter().map(|(_, state)| *state);
+        if !self.restored.is_empty() {
+            return InputState::Open;
+        }
+        let states = self.inputs.iter().map(|input| input.state);
         states.fold(InputState::Ended, InputState::and)
     }
 
     fn release(&mut self) {
         self.inputs
             .iter_mut()
-            .for_each(|(_, state)| state.release());
+            .for_each(|input| input.state.release());
+    }
+
+    fn may_cut(&self) -> bool {
+        self.restored.may_cut()
+    }
+
+    fn cut(&mut self, epoch: u64) {
+        self.cut_epoch = epoch;
+        self.recorded = Some(Recorded::default());
+        for input in &mut self.inputs {
+            input.was_open = input.state == InputState::Open;
+        }
+    }
+
+    fn record_in_hand(
+        &self,
+        (_, batch): &Self::Batch,
+        from: usize,
+        recording: &mut Recording<'_>,
+    ) -> bool {
+        recording.take::<R>(self.channel, &batch.records, from, |_| self.shard)
+    }
+
+    fn record(&mut self, recording: &mut Recording<'_>) -> bool {
+        let Some(recorded) = &mut self.recorded else {
+            return true;
+        };
+        let (channel, shard) = (self.channel, self.shard);
+        let mut take =
+            |batch: &LocalBatch<R>| recording.take::<R>(channel, &batch.records, 0, |_| shard);
+        while let Some(batch) = self.restored.get(recorded.restored_count) {
+            if !take(batch) {
+                return false;
+            }
+            recorded.restored_count += 1;
+        }
+        while let Some(input) = self.inputs.get(recorded.input) {
+            let edge = input.edge.borrow();
+            let message = edge.get(recorded.message_count);
+            match message.filter(|_| input.was_open) {
+                Some(LocalMessage::Batch(batch)) if !take(batch) => return false,
+                Some(LocalMessage::Barrier(epoch)) if *epoch == self.cut_epoch => {}
+                Some(LocalMessage::Batch(_) | LocalMessage::Barrier(_)) => {
+                    recorded.message_count += 1;
+                    continue;
+                }
+                None | Some(LocalMessage::End) => {}
+            }
+            recorded.input += 1;
+            recorded.message_count = 0;
+        }
+        self.recorded = None;
+        true
+    }
+
+    fn stop_recording(&mut self) {
+        self.recorded = None;
     }
 }

@@ -194,6 +194,15 @@ impl Checkpoints {
         stored_checkpoints(&*place.open_existing()?)
     }
 
+    /// How long a barrier of an aligned checkpoint waits on a shard before it overtakes the records
+    /// in front of it, as in [`CheckpointMode::Unaligned`]; for ever by default. Counted from the
+    /// barrier at the shard's sources. Can be changed while the job runs.
+    #[must_use]
+    pub fn alignment_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.alignment_timeout = Some(timeout);
+        self
+    }
+
     pub(crate) fn budget(&self) -> WriteBudget {
         WriteBudget::new(self.max_write_bytes_per_second)
     }

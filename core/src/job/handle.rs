@@ -11,7 +11,7 @@ use super::shared::{RestartReport, RunLinks, Shared, Wish};
 use super::start::{Lasting, Run};
 use super::supervisor::Supervisor;
 use crate::checkpoint::{
-    CheckpointReport, CheckpointSettings, CheckpointTrace, DataAtRisk, Ended, Notice,
+    Asker, CheckpointReport, CheckpointSettings, CheckpointTrace, DataAtRisk, Ended, Notice,
     RecoveryReport,
 };
 use crate::error::Error;
@@ -96,11 +96,19 @@ impl JobHandle {
     /// [`Error::CheckpointDropped`] with the reason, [`Error::NoCheckpoints`] for a job without a
     /// checkpoint directory, [`Error::Ended`] if the job ended first.
     pub fn checkpoint(&self) -> Result<CheckpointReport, Error> {
+        self.make_checkpoint(Notice::Trigger)
+    }
+
+    /// Makes a checkpoint as `notice` asks for it.
+    pub(super) fn make_checkpoint(
+        &self,
+        notice: impl Fn(Asker) -> Notice,
+    ) -> Result<CheckpointReport, Error> {
         if self.storage.is_none() {
             return Err(Error::NoCheckpoints);
         }
         let trigger = |links: &RunLinks, asker| {
-            let _ = links.notices.send(Notice::Trigger(asker));
+            let _ = links.notices.send(notice(asker));
         };
         let (_, made) = self.shared.ask(trigger)?;
         made

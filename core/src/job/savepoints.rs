@@ -9,10 +9,14 @@ use frazil_io::storage::{FileStorage, Storage};
 use super::handle::JobHandle;
 use super::shared::{RunLinks, Shared};
 use crate::checkpoint::{
-    KeepCommand, SavepointReport, WriteBudget, WriterCommand, newest_checkpoint, write_savepoint,
+    KeepCommand, Notice, SavepointReport, WriteBudget, WriterCommand, newest_checkpoint,
+    write_savepoint,
 };
 use crate::error::Error;
 use crate::statistics::Statistics;
+
+/// Checkpoints that are made for a savepoint before one with records in flight is refused.
+const SAVEPOINT_TRIES_MAX: u32 = 5;
 
 impl JobHandle {
     /// Makes a checkpoint and writes it as a savepoint to the directory `path`, which must be empty
@@ -39,10 +43,17 @@ impl JobHandle {
     /// # Errors
     /// As [`JobHandle::savepoint`].
     pub fn savepoint_to(&self, destination: Arc<dyn Storage>) -> Result<SavepointReport, Error> {
-        self.checkpoint()?;
-        let source = self.storage.as_ref().ok_or(Error::NoCheckpoints)?;
-        let held = Hold::newest(&self.shared)?;
-        write_savepoint(source, held.checkpoint, &destination, &held.links.budget)
+        let mut tries = 0;
+        loop {
+            let aligned = self.make_checkpoint(Notice::TriggerAligned)?;
+            let source = self.storage.as_ref().ok_or(Error::NoCheckpoints)?;
+            let held = Hold::newest(&self.shared)?;
+            tries += 1;
+            // A newer one, with records in flight, may have come already, and this one be gone.
+            if held.checkpoint == aligned.checkpoint || tries == SAVEPOINT_TRIES_MAX {
+                return write_savepoint(source, held.checkpoint, &destination, &held.links.budget);
+            }
+        }
     }
 
     /// Stops the job after a last checkpoint, waits until it has ended, and writes that checkpoint

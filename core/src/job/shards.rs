@@ -13,6 +13,7 @@ use crate::checkpoint::{CheckpointMode, Notice, Recovered};
 use crate::error::Error;
 use crate::exchange::ShardRings;
 use crate::flow::{AssignedSplit, BuildContext, Flow, FlowPlan};
+use crate::in_flight::RestoredInFlight;
 use crate::shard::{Clock, JobControl, JobProgress, Shard, ShardParts, ShardProbe, WriterLink};
 
 /// What all threads of a job share.
@@ -62,6 +63,7 @@ pub(super) struct Seed {
     link: WriterLink,
     splits: Vec<AssignedSplit>,
     mode: CheckpointMode,
+    in_flight: Arc<RestoredInFlight>,
     finished_stages: Vec<u32>,
     restored_epoch: u64,
     key_groups: KeyGroups,
@@ -86,6 +88,7 @@ pub(super) fn seeds(
             link,
             splits,
             mode: job.checkpoints.mode,
+            in_flight: Arc::clone(&recovered.in_flight),
             finished_stages: finished_stages.clone(),
             restored_epoch: recovered.next_epoch - 1,
             key_groups: job.key_groups,
@@ -193,6 +196,7 @@ impl Birth {
             operators: &self.operators,
             splits: self.seed.splits,
             mode: self.seed.mode,
+            in_flight: &self.seed.in_flight,
             finished_stages: &self.seed.finished_stages,
             rings: self.rings,
             bells: &self.bells,

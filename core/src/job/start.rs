@@ -141,6 +141,7 @@ impl Run {
         let commands = helpers.commands.clone();
         let coordinator = Coordinator::new(CoordinatorParts {
             next_epoch,
+            mode: job.checkpoints.mode,
             control: Arc::clone(&common.control),
             bells: common.bells.clone(),
             shards: ShardWatch::new(
@@ -331,6 +332,7 @@ fn template(job: &Job, plan: &FlowPlan) -> Manifest {
         finished: false,
         operators: operator_entries(plan),
         settings: Vec::new(),
+        in_flight: Vec::new(),
     }
 }
 

@@ -4,12 +4,20 @@
 //! any later time, so no other memory is published through them and relaxed order serves.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::statistics::nanos;
+
+/// A barrier that overtakes nothing.
+const NEVER: u64 = u64::MAX;
 
 /// Commands to the shards of one job; 0 stands for "no epoch yet".
 #[derive(Default)]
 pub(crate) struct JobControl {
     requested: AtomicU64,
     last: AtomicU64,
+    overtake_after_ns: AtomicU64,
+    align_next: AtomicBool,
     aborted: AtomicU64,
     durable: AtomicU64,
     patient: AtomicBool,
@@ -19,13 +27,18 @@ pub(crate) struct JobControl {
 }
 
 impl JobControl {
-    /// Asks for a checkpoint; after a `last` one sources emit no record.
-    pub(crate) fn request(&self, epoch: u64, last: bool) {
+    /// Asks for a checkpoint; after a `last` one sources emit no record. Its barrier overtakes
+    /// records after `overtake_after`, `None` = never; that of a last one never does.
+    pub(crate) fn request(&self, epoch: u64, last: bool, overtake_after: Option<Duration>) {
         if last {
             self.last.store(epoch, Ordering::Relaxed);
         }
-        // Release pairs with the acquire in `requested`: a shard that sees the epoch sees whether
-        // it is the last.
+        let is_aligned = self.align_next.swap(false, Ordering::Relaxed) || last;
+        let after = overtake_after.filter(|_| !is_aligned);
+        let after_ns = after.map_or(NEVER, |after| nanos(after).min(NEVER - 1));
+        self.overtake_after_ns.store(after_ns, Ordering::Relaxed);
+        // Release pairs with the acquire in `requested`: a shard that sees the epoch sees what was
+        // said of it. No other epoch is requested before all shards are through with this one.
         self.requested.store(epoch, Ordering::Release);
     }
 
@@ -37,6 +50,18 @@ impl JobControl {
             epoch,
             epoch != 0 && self.last.load(Ordering::Relaxed) == epoch,
         )
+    }
+
+    /// Has the next request's barrier overtake nothing.
+    pub(crate) fn align_next(&self) {
+        self.align_next.store(true, Ordering::Relaxed);
+    }
+
+    /// How long the barrier of the newest requested epoch waits before it overtakes; `None` = for
+    /// ever.
+    pub(crate) fn overtake_after(&self) -> Option<Duration> {
+        let after_ns = self.overtake_after_ns.load(Ordering::Relaxed);
+        (after_ns != NEVER).then(|| Duration::from_nanos(after_ns))
     }
 
     /// Gives up epoch `epoch`.

@@ -164,6 +164,10 @@ impl Shard {
     }
 
     fn step_snapshot(&mut self) -> bool {
+        let cut = self.cycle.take_cut(&self.parts.stages, &self.parts.control);
+        if let Some(epoch) = cut {
+            self.for_each_stage(|stage, cx| stage.cut(epoch, cx));
+        }
         let parts = &mut self.parts;
         let store = &mut parts.store;
         parts.link.take_back(|chunk| store.give_chunk(chunk));

@@ -4,6 +4,10 @@
 //! the barrier has passed, and from `Capturing` and `Sent` through `Merging` to `Idle`; both end
 //! with a `Settled` to the writer. A shard that keeps no checkpoints goes from `Aligning` straight
 //! to `Sent`.
+//!
+//! Where the barrier may overtake records the shard *cuts* (`Stage::cut`) when it freezes, and goes
+//! through `Recording` before `Capturing`. An abort while it aligns makes it cut without a freeze,
+//! so that nobody waits for queued records to settle.
 #![deny(clippy::wildcard_enum_match_arm)]
 
 use std::time::Instant;
@@ -15,16 +19,23 @@ use super::pacing::Pacing;
 use super::writer_link::{SnapshotReport, ToWriter, WriterLink};
 use crate::checkpoint::PhaseTime;
 use crate::flow::{Progress, Stage};
+use crate::in_flight::{FlightStep, Recorder};
 use crate::statistics::{Activity, ShardStatistics, nanos};
 
 /// Pages taken back in one slice of merging.
 const MERGE_SLICE_PAGES: usize = 256;
+/// Bytes of records in flight encoded in one slice, give or take a batch.
+const RECORD_SLICE_BYTES: usize = 64 << 10;
 /// How long after a freeze records count as "after a barrier".
 const AFTER_BARRIER_NS: u64 = 1_000_000;
 
 enum Phase {
     Idle,
-    Aligning { since: Instant },
+    Aligning {
+        since: Instant,
+    },
+    /// Frozen by a cut: what is in flight in front of it is being recorded.
+    Recording(Frozen),
     Capturing(Frozen),
     Sent,
     Merging,
@@ -48,6 +59,11 @@ pub(crate) struct SnapshotCycle {
     frozen_at: Option<Instant>,
     /// Stages that were finished at the freeze.
     finished_stages: Vec<u32>,
+    /// Those of them that emitted final records.
+    final_stages: Vec<u32>,
+    /// All stages have just cut.
+    is_cut: bool,
+    recorder: Recorder,
     /// When alignment was complete, until the next turn shows how long records stood still.
     pause_since: Option<Instant>,
     /// When records ran again after the last freeze.
@@ -72,6 +88,9 @@ impl SnapshotCycle {
             pacing,
             frozen_at: None,
             finished_stages: Vec::new(),
+            final_stages: Vec::new(),
+            is_cut: false,
+            recorder: Recorder::default(),
             pause_since: None,
             resumed_at: None,
         }
@@ -106,11 +125,35 @@ impl SnapshotCycle {
         self.pacing.turn(progress, now_ns);
     }
 
+    /// The epoch to cut at now, if the shard is to: every stage first, then
+    /// [`SnapshotCycle::step`].
+    pub(crate) fn take_cut(
+        &mut self,
+        stages: &[Box<dyn Stage>],
+        control: &JobControl,
+    ) -> Option<u64> {
+        let Phase::Aligning { since } = self.phase else {
+            return None;
+        };
+        let after = control.overtake_after().filter(|_| self.persistent)?;
+        if !stages.iter().all(|stage| stage.may_cut()) {
+            return None;
+        }
+        let is_due = since.elapsed() >= after
+            || control.is_aborted(self.epoch)
+            || stages.iter().all(|stage| stage.is_aligned(self.epoch));
+        is_due.then(|| {
+            self.is_cut = true;
+            self.epoch
+        })
+    }
+
     /// Does what the phase asks for; true if there was something to do.
     pub(crate) fn step(&mut self, mut parts: CycleParts<'_>) -> bool {
         let worked = match self.phase {
             Phase::Idle => false,
             Phase::Aligning { since } => self.try_freeze(since, &mut parts),
+            Phase::Recording(frozen) => self.record(frozen, &mut parts),
             Phase::Capturing(frozen) => self.capture(frozen, &mut parts),
             Phase::Sent => self.await_outcome(&mut parts),
             Phase::Merging => self.merge(&mut parts),
@@ -126,22 +169,23 @@ impl SnapshotCycle {
         match self.phase {
             Phase::Idle => Activity::Steady,
             Phase::Aligning { .. } => Activity::Barrier,
-            Phase::Capturing(_) | Phase::Sent | Phase::Merging if fresh => Activity::Barrier,
-            Phase::Capturing(_) | Phase::Merging => Activity::Capture,
+            Phase::Recording(_) | Phase::Capturing(_) | Phase::Sent | Phase::Merging if fresh => {
+                Activity::Barrier
+            }
+            Phase::Recording(_) | Phase::Capturing(_) | Phase::Merging => Activity::Capture,
             Phase::Sent => Activity::Sync,
         }
     }
 
     fn try_freeze(&mut self, since: Instant, parts: &mut CycleParts<'_>) -> bool {
         let aligned = Instant::now();
-        if !parts
-            .stages
-            .iter()
-            .all(|stage| stage.is_aligned(self.epoch))
-        {
+        let is_cut = std::mem::take(&mut self.is_cut);
+        let mut stages = parts.stages.iter();
+        if !is_cut && !stages.all(|stage| stage.is_aligned(self.epoch)) {
             return false;
         }
         if parts.control.is_aborted(self.epoch) {
+            self.stop_recording(parts.stages);
             release(parts.stages);
             self.settle(parts);
             return true;
@@ -149,10 +193,7 @@ impl SnapshotCycle {
         if self.persistent {
             parts.store.freeze();
         }
-        let finished = parts.stages.iter().filter(|stage| stage.is_finished());
-        self.finished_stages.clear();
-        self.finished_stages
-            .extend(finished.map(|stage| stage.index()));
+        self.note_finished(parts.stages, is_cut);
         release(parts.stages);
         self.frozen_at = Some(aligned);
         self.pause_since = Some(aligned);
@@ -164,11 +205,67 @@ impl SnapshotCycle {
             epoch: self.epoch,
             align,
         });
-        self.phase = Phase::Capturing(Frozen {
+        let frozen = Frozen {
             align,
             page_count: parts.store.page_count(),
-        });
+        };
+        self.phase = match is_cut {
+            true => Phase::Recording(frozen),
+            false => Phase::Capturing(frozen),
+        };
         true
+    }
+
+    fn note_finished(&mut self, stages: &[Box<dyn Stage>], is_cut: bool) {
+        // What a stage emitted last may be in flight, and is recorded, only behind a cut.
+        let finished = stages.iter().filter(|stage| match is_cut {
+            true => stage.is_done(),
+            false => stage.is_finished(),
+        });
+        self.finished_stages.clear();
+        self.finished_stages
+            .extend(finished.map(|stage| stage.index()));
+        let finals = stages.iter().filter(|stage| stage.has_emitted_finals());
+        self.final_stages.clear();
+        self.final_stages.extend(finals.map(|stage| stage.index()));
+    }
+
+    /// Records what is in flight, a slice at a time, within the staging pool.
+    fn record(&mut self, frozen: Frozen, parts: &mut CycleParts<'_>) -> bool {
+        if parts.control.is_aborted(self.epoch) {
+            self.stop_recording(parts.stages);
+            parts.store.abort_snapshot();
+            self.phase = Phase::Merging;
+            return true;
+        }
+        if !parts.store.is_capturing() {
+            // A first write found no chunk: `capture` says so.
+            self.stop_recording(parts.stages);
+            self.phase = Phase::Capturing(frozen);
+            return true;
+        }
+        let mut recording = self
+            .recorder
+            .slice(parts.store, self.epoch, RECORD_SLICE_BYTES);
+        let mut is_done = true;
+        for stage in parts.stages.iter_mut() {
+            is_done &= stage.in_flight(&mut FlightStep::Record(&mut recording));
+        }
+        is_done &= recording.flush();
+        let has_worked = recording.has_worked();
+        if is_done {
+            parts.store.finish_in_flight();
+            self.phase = Phase::Capturing(frozen);
+        }
+        send_chunks(parts, self.epoch);
+        is_done || has_worked
+    }
+
+    fn stop_recording(&mut self, stages: &mut [Box<dyn Stage>]) {
+        self.recorder.end();
+        for stage in stages {
+            stage.in_flight(&mut FlightStep::Stop);
+        }
     }
 
     fn capture(&mut self, frozen: Frozen, parts: &mut CycleParts<'_>) -> bool {
@@ -204,6 +301,8 @@ impl SnapshotCycle {
             page_count: frozen.page_count,
             positions: positions.cloned().collect(),
             finished_stages: self.finished_stages.clone(),
+            final_stages: self.final_stages.clone(),
+            in_flight_records: self.recorder.end(),
             freeze: PhaseTime {
                 start: frozen.align.end,
                 end: self.resumed_at.unwrap_or(frozen.align.end),

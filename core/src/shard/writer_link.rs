@@ -28,6 +28,10 @@ pub(crate) struct SnapshotReport {
     pub(crate) page_count: u32,
     pub(crate) positions: Vec<SplitPosition>,
     pub(crate) finished_stages: Vec<u32>,
+    /// Those of them that emitted final records.
+    pub(crate) final_stages: Vec<u32>,
+    /// Records that the barrier overtook.
+    pub(crate) in_flight_records: u64,
     /// All time without record processing.
     pub(crate) freeze: PhaseTime,
     /// From the freeze until every frozen line was staged.

@@ -3,6 +3,7 @@
 
 use super::frame::{ENTRY_BYTES, FLAG_FRESH, FRAME_MAGIC, MAX_FRAME_BODY_BYTES, PAGE_ID_END, at};
 use super::header::{HEADER_BYTES, HeaderWriter};
+use super::in_flight::{IN_FLIGHT_MAGIC, PIECE_ALIGNMENT, PIECE_BYTES, piece};
 use super::lines::{gather_lines, packed_bytes};
 use crate::page::PAGE_BYTES;
 
@@ -43,7 +44,10 @@ pub struct Chunk {
     bytes: Box<[u8]>,
     /// Header and body so far: `HEADER_BYTES <= length <= bytes.len()`.
     length: usize,
-    page_count: u32,
+    /// Page entries, or pieces of records in flight.
+    entry_count: u32,
+    /// Which of the two.
+    magic: [u8; 8],
 }
 
 impl Chunk {
@@ -67,7 +71,8 @@ impl Chunk {
             // Zeros would come from the operating system untouched, and fault on the record path.
             bytes: vec![0xFF; capacity_bytes].into_boxed_slice(),
             length: HEADER_BYTES,
-            page_count: 0,
+            entry_count: 0,
+            magic: FRAME_MAGIC,
         }
     }
 
@@ -91,6 +96,7 @@ impl Chunk {
     /// One copy of 64 bytes per set bit, a single copy for a whole page; does not allocate.
     #[inline]
     pub fn push(&mut self, page_id: u32, fresh: bool, mask: u64, page: &[u8; PAGE_BYTES]) {
+        debug_assert_eq!(self.magic, FRAME_MAGIC, "a frame is of one kind");
         assert!(
             self.has_room(mask),
             "no room in chunk: length={} capacity={} mask={mask:#018x}",
@@ -109,19 +115,58 @@ impl Chunk {
         entry[at::ENTRY_MASK..].copy_from_slice(&mask.to_le_bytes());
         gather_lines(page, mask, lines);
         self.length = end;
-        self.page_count += 1;
+        self.entry_count += 1;
     }
 
-    /// Whether no page was pushed.
+    /// Takes the next bytes of a channel of records in flight, as many as there is room for, and
+    /// gives how many; the chunk holds nothing else from then on.
+    ///
+    /// # Panics
+    /// If pages were pushed.
+    pub fn push_in_flight(&mut self, channel: u32, types: u64, bytes: &[u8]) -> usize {
+        assert!(
+            self.is_empty() || self.is_in_flight(),
+            "a frame is of one kind"
+        );
+        let room = (self.bytes.len() - self.length).saturating_sub(PIECE_BYTES);
+        let room = room - room % PIECE_ALIGNMENT;
+        let taken = &bytes[..bytes.len().min(room)];
+        if taken.is_empty() {
+            return 0;
+        }
+        self.magic = IN_FLIGHT_MAGIC;
+        let length = u32::try_from(taken.len()).expect("a chunk is at most MAX_FRAME_BODY_BYTES");
+        let end = self.length + PIECE_BYTES + taken.len().next_multiple_of(PIECE_ALIGNMENT);
+        let (head, content) = self.bytes[self.length..end].split_at_mut(PIECE_BYTES);
+        head[..piece::LENGTH].copy_from_slice(&channel.to_le_bytes());
+        head[piece::LENGTH..piece::TYPES].copy_from_slice(&length.to_le_bytes());
+        head[piece::TYPES..].copy_from_slice(&types.to_le_bytes());
+        content[..taken.len()].copy_from_slice(taken);
+        content[taken.len()..].fill(0);
+        self.length = end;
+        self.entry_count += 1;
+        taken.len()
+    }
+
+    /// Whether records in flight were pushed, and not pages.
+    #[must_use]
+    pub fn is_in_flight(&self) -> bool {
+        self.magic == IN_FLIGHT_MAGIC
+    }
+
+    /// Whether nothing was pushed.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.page_count == 0
+        self.entry_count == 0
     }
 
     /// Page entries pushed.
     #[must_use]
     pub fn page_count(&self) -> u32 {
-        self.page_count
+        match self.is_in_flight() {
+            true => 0,
+            false => self.entry_count,
+        }
     }
 
     /// Length of the body so far, in bytes: what the frame takes beyond its header.
@@ -130,10 +175,11 @@ impl Chunk {
         self.length - HEADER_BYTES
     }
 
-    /// Forgets all pages; the memory stays.
+    /// Forgets what was pushed; the memory stays.
     pub fn clear(&mut self) {
         self.length = HEADER_BYTES;
-        self.page_count = 0;
+        self.entry_count = 0;
+        self.magic = FRAME_MAGIC;
     }
 
     /// Writes header and checksum and gives the bytes of the whole frame.
@@ -144,12 +190,12 @@ impl Chunk {
         let body_bytes =
             u32::try_from(self.body_bytes()).expect("a chunk is at most MAX_FRAME_BODY_BYTES");
         let (header, rest) = self.bytes.split_at_mut(HEADER_BYTES);
-        let sealed = HeaderWriter::new(FRAME_MAGIC)
+        let sealed = HeaderWriter::new(self.magic)
             .put(at::FILE_ID, address.file_id.to_le_bytes())
             .put(at::EPOCH, address.epoch.to_le_bytes())
             .put(at::FRAME_INDEX, address.frame_index.to_le_bytes())
             .put(at::SHARD, address.shard.to_le_bytes())
-            .put(at::PAGE_COUNT, self.page_count.to_le_bytes())
+            .put(at::PAGE_COUNT, self.entry_count.to_le_bytes())
             .put(at::BODY_BYTES, body_bytes.to_le_bytes())
             .seal(&[], &rest[..body_bytes as usize]);
         header.copy_from_slice(&sealed);

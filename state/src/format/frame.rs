@@ -6,6 +6,7 @@
 
 use super::FormatError;
 use super::header::{HEADER_BYTES, HeaderReader, array_at};
+use super::in_flight::{IN_FLIGHT_MAGIC, is_in_flight};
 use super::lines::{packed_bytes, scatter_lines};
 use crate::page::PAGE_BYTES;
 
@@ -121,7 +122,7 @@ impl<'a> Iterator for FramePages<'a> {
     }
 }
 
-/// Length of the whole frame that a header announces, in bytes, at most 64 +
+/// Length of the whole frame of any kind that a header announces, in bytes, at most 64 +
 /// [`MAX_FRAME_BODY_BYTES`].
 ///
 /// For reading the header first and then the rest; only [`read_frame`] says whether the header is
@@ -133,7 +134,11 @@ pub fn frame_length(
     header: &[u8; HEADER_BYTES],
     expected: &FrameExpectation<'_>,
 ) -> Result<usize, FormatError> {
-    let header = begin(header, expected)?;
+    let magic = match is_in_flight(header) {
+        true => IN_FLIGHT_MAGIC,
+        false => FRAME_MAGIC,
+    };
+    let header = begin(header, expected, magic)?;
     Ok(HEADER_BYTES + body_length(&header)?)
 }
 
@@ -157,30 +162,44 @@ pub fn read_frame<'a>(
     bytes: &'a [u8],
     expected: &FrameExpectation<'_>,
 ) -> Result<(Frame<'a>, usize), FormatError> {
-    let Some((header, rest)) = bytes.split_first_chunk::<HEADER_BYTES>() else {
-        return Err(cut_short(expected, HEADER_BYTES, bytes.len()));
-    };
-    let header = begin(header, expected)?;
-    let length = HEADER_BYTES + body_length(&header)?;
-    let Some(body) = rest.get(..length - HEADER_BYTES) else {
-        return Err(cut_short(expected, length, bytes.len()));
-    };
-    header.check_crc(&[], body)?;
-    check_address(&header, expected)?;
+    let (header, body) = checked(bytes, expected, FRAME_MAGIC)?;
     let frame = Frame {
         shard: header.u16_at(at::SHARD),
         page_count: header.u32_at(at::PAGE_COUNT),
         body,
     };
     check_entries(&header, &frame)?;
-    Ok((frame, length))
+    Ok((frame, HEADER_BYTES + body.len()))
+}
+
+/// Header and body of the frame at the start of `bytes`: whole, undamaged and in its place.
+pub(super) fn checked<'a, 'e>(
+    bytes: &'a [u8],
+    expected: &FrameExpectation<'e>,
+    magic: [u8; 8],
+) -> Result<(HeaderReader<'e>, &'a [u8]), FormatError>
+where
+    'a: 'e,
+{
+    let Some((header, rest)) = bytes.split_first_chunk::<HEADER_BYTES>() else {
+        return Err(cut_short(expected, HEADER_BYTES, bytes.len()));
+    };
+    let header = begin(header, expected, magic)?;
+    let length = HEADER_BYTES + body_length(&header)?;
+    let Some(body) = rest.get(..length - HEADER_BYTES) else {
+        return Err(cut_short(expected, length, bytes.len()));
+    };
+    header.check_crc(&[], body)?;
+    check_address(&header, expected)?;
+    Ok((header, body))
 }
 
 fn begin<'a>(
     header: &'a [u8; HEADER_BYTES],
     expected: &FrameExpectation<'a>,
+    magic: [u8; 8],
 ) -> Result<HeaderReader<'a>, FormatError> {
-    HeaderReader::begin(expected.file, expected.offset_in_file, header, FRAME_MAGIC)
+    HeaderReader::begin(expected.file, expected.offset_in_file, header, magic)
 }
 
 fn body_length(header: &HeaderReader<'_>) -> Result<usize, FormatError> {

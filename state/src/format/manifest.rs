@@ -4,6 +4,7 @@
 //! its own behind the first one, and empty in older files. The archive types come from
 //! rkyv's derive; their sizes are pinned below, and a golden file pins the rest.
 
+use rkyv::with::Skip;
 use rkyv::{Archive, Deserialize, Serialize};
 
 use super::frame::ENTRY_BYTES;
@@ -36,6 +37,7 @@ const ENTRY_BYTES_MIN: u64 = (ENTRY_BYTES + LINE_BYTES) as u64;
 ///     finished: false,
 ///     operators: vec![],
 ///     settings: vec![],
+///     in_flight: vec![],
 /// };
 /// let bytes = encode(&manifest);
 /// assert_eq!(decode("manifest-7", &bytes)?, manifest);
@@ -74,12 +76,16 @@ pub struct Manifest {
     /// The job ended with this checkpoint.
     pub finished: bool,
     /// The flow's operators by number; none in files of before they were written.
-    #[rkyv(with = rkyv::with::Skip)]
+    #[rkyv(with = Skip)]
     pub operators: Vec<OperatorEntry>,
     /// Settings in force when the manifest was made, for people and tools; none in files of before
     /// they were written.
-    #[rkyv(with = rkyv::with::Skip)]
+    #[rkyv(with = Skip)]
     pub settings: Vec<SettingEntry>,
+    /// Frames of records that the barrier overtook, in the last segment, which is of this
+    /// checkpoint; none in files of before they were written.
+    #[rkyv(with = Skip)]
+    pub in_flight: Vec<InFlightEntry>,
 }
 
 /// A setting of the job.
@@ -141,6 +147,19 @@ impl Manifest {
         u64::from(image_pages)
             .saturating_add(entries.fold(0, u64::saturating_add).saturating_mul(2))
     }
+}
+
+/// A frame of records in flight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InFlightEntry {
+    /// Where the frame begins in its segment.
+    pub offset: u64,
+    /// Length of the whole frame.
+    pub length_bytes: u32,
+    /// Index of the frame in its segment.
+    pub frame_index: u32,
+    /// Shard that the records were in flight on.
+    pub shard: u16,
 }
 
 /// The state of one shard.

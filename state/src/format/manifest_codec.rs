@@ -5,12 +5,13 @@ use rkyv::util::AlignedVec;
 use rkyv::vec::ArchivedVec;
 
 use super::FormatError;
-use super::header::{HEADER_BYTES, HeaderReader, HeaderWriter};
+use super::header::{HEADER_BYTES, HeaderReader, HeaderWriter, array_at};
 use super::layout::{Fingerprint, archive_layout};
 use super::manifest::{
     ArchivedImageEntry, ArchivedManifest, ArchivedOperatorEntry, ArchivedSegmentEntry,
     ArchivedSettingEntry, ArchivedShardEntry, ArchivedSinkEntry, ArchivedSourceEntry,
-    ArchivedSplitEntry, ArchivedWatermarkEntry, Manifest, OperatorEntry, SettingEntry,
+    ArchivedSplitEntry, ArchivedWatermarkEntry, InFlightEntry, Manifest, OperatorEntry,
+    SettingEntry,
 };
 use super::manifest_ranges::check_ranges;
 
@@ -22,9 +23,17 @@ mod at {
     pub(super) const LAYOUT: usize = 24;
     pub(super) const CHECKPOINT: usize = 32;
     pub(super) const OPERATORS_BYTES: usize = 40;
-    pub(super) const ZEROS: usize = 48;
+    pub(super) const IN_FLIGHT_BYTES: usize = 48;
     pub(super) const SETTINGS_BYTES: usize = 56;
+    /// In an entry for a frame of records in flight; the frame's offset is at 0.
+    pub(super) const ENTRY_LENGTH: usize = 8;
+    pub(super) const ENTRY_INDEX: usize = 12;
+    pub(super) const ENTRY_SHARD: usize = 16;
+    pub(super) const ENTRY_ZEROS: usize = 18;
 }
+
+/// Bytes of an entry for a frame of records in flight.
+const ENTRY_BYTES: usize = 24;
 
 /// The bytes of a manifest file.
 ///
@@ -39,17 +48,31 @@ pub fn encode(manifest: &Manifest) -> Vec<u8> {
         .expect("an archive in memory fails only beyond the 2 GiB that its pointers reach");
     let operators = archived_operators(manifest);
     let settings = archived_settings(manifest);
-    let archives = [&archive[..], &operators[..], &settings[..]].concat();
+    let in_flight = in_flight_bytes(&manifest.in_flight);
+    let parts = [&archive[..], &operators, &settings, &in_flight].concat();
     let header = HeaderWriter::new(MANIFEST_MAGIC)
         .put(at::ARCHIVE_BYTES, (archive.len() as u64).to_le_bytes())
         .put(at::LAYOUT, manifest_layout().to_le_bytes())
         .put(at::CHECKPOINT, manifest.checkpoint.to_le_bytes())
         .put(at::OPERATORS_BYTES, (operators.len() as u64).to_le_bytes())
+        .put(at::IN_FLIGHT_BYTES, (in_flight.len() as u64).to_le_bytes())
         .put(at::SETTINGS_BYTES, (settings.len() as u64).to_le_bytes())
-        .seal(&[], &archives);
-    let mut bytes = Vec::with_capacity(HEADER_BYTES + archives.len());
+        .seal(&[], &parts);
+    let mut bytes = Vec::with_capacity(HEADER_BYTES + parts.len());
     bytes.extend_from_slice(&header);
-    bytes.extend_from_slice(&archives);
+    bytes.extend_from_slice(&parts);
+    bytes
+}
+
+fn in_flight_bytes(entries: &[InFlightEntry]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(entries.len() * ENTRY_BYTES);
+    for entry in entries {
+        bytes.extend_from_slice(&entry.offset.to_le_bytes());
+        bytes.extend_from_slice(&entry.length_bytes.to_le_bytes());
+        bytes.extend_from_slice(&entry.frame_index.to_le_bytes());
+        bytes.extend_from_slice(&entry.shard.to_le_bytes());
+        bytes.extend_from_slice(&[0; ENTRY_BYTES - at::ENTRY_ZEROS]);
+    }
     bytes
 }
 
@@ -79,7 +102,7 @@ fn archived_settings(manifest: &Manifest) -> AlignedVec {
 /// If the bytes are cut short or damaged, of another version or archive layout, or hold values out
 /// of range.
 pub fn decode(file: &str, bytes: &[u8]) -> Result<Manifest, FormatError> {
-    let Some((header, archives)) = bytes.split_first_chunk::<HEADER_BYTES>() else {
+    let Some((header, parts)) = bytes.split_first_chunk::<HEADER_BYTES>() else {
         return Err(FormatError::Corrupt {
             file: file.to_owned(),
             offset: 0,
@@ -92,12 +115,14 @@ pub fn decode(file: &str, bytes: &[u8]) -> Result<Manifest, FormatError> {
     let announced = header.u64_at(at::ARCHIVE_BYTES);
     let operators = header.u64_at(at::OPERATORS_BYTES);
     let settings = header.u64_at(at::SETTINGS_BYTES);
-    let present = archives.len() as u64;
-    let expected = announced.saturating_add(operators).saturating_add(settings);
+    let in_flight = header.u64_at(at::IN_FLIGHT_BYTES);
+    let present = parts.len() as u64;
+    let later = operators.saturating_add(settings).saturating_add(in_flight);
+    let expected = announced.saturating_add(later);
     header.check_equal(at::ARCHIVE_BYTES, "archive length", expected, present)?;
-    header.check_crc(&[], archives)?;
-    header.check_zero(at::ZEROS..at::SETTINGS_BYTES)?;
+    header.check_crc(&[], parts)?;
     check_layout(&header)?;
+    let (archives, in_flight) = split_last(parts, in_flight);
     let (archives, settings) = split_last(archives, settings);
     let (archive, operators) = split_last(archives, operators);
     let mut manifest = read_archive(&header, archive)?;
@@ -107,6 +132,7 @@ pub fn decode(file: &str, bytes: &[u8]) -> Result<Manifest, FormatError> {
     if !settings.is_empty() {
         manifest.settings = read_settings(&header, archives.len(), settings)?;
     }
+    manifest.in_flight = read_in_flight(&header, in_flight)?;
     let number = header.u64_at(at::CHECKPOINT);
     let what = "checkpoint number in header and archive";
     header.check_equal(at::CHECKPOINT, what, number, manifest.checkpoint)?;
@@ -147,6 +173,29 @@ fn check_layout(header: &HeaderReader<'_>) -> Result<(), FormatError> {
         expected,
         found,
     })
+}
+
+fn read_in_flight(
+    header: &HeaderReader<'_>,
+    bytes: &[u8],
+) -> Result<Vec<InFlightEntry>, FormatError> {
+    let (entries, rest) = bytes.as_chunks::<ENTRY_BYTES>();
+    let what = "bytes behind the entries for records in flight";
+    header.check_equal(at::IN_FLIGHT_BYTES, what, 0, rest.len())?;
+    let read = |entry: &[u8; ENTRY_BYTES]| {
+        let zeros = &entry[at::ENTRY_ZEROS..];
+        if zeros.iter().any(|byte| *byte != 0) {
+            let what = "unused bytes of an entry for records in flight";
+            return Err(header.corrupt(at::IN_FLIGHT_BYTES, what, "zeros", "others"));
+        }
+        Ok(InFlightEntry {
+            offset: u64::from_le_bytes(array_at(entry, 0)),
+            length_bytes: u32::from_le_bytes(array_at(entry, at::ENTRY_LENGTH)),
+            frame_index: u32::from_le_bytes(array_at(entry, at::ENTRY_INDEX)),
+            shard: u16::from_le_bytes(array_at(entry, at::ENTRY_SHARD)),
+        })
+    };
+    entries.iter().map(read).collect()
 }
 
 fn read_archive(header: &HeaderReader<'_>, archive: &[u8]) -> Result<Manifest, FormatError> {

@@ -6,7 +6,7 @@
 
 use super::FormatError;
 use super::archive_layout;
-use super::frame::PAGE_ID_END;
+use super::frame::{MAX_FRAME_BODY_BYTES, PAGE_ID_END};
 use super::header::HEADER_BYTES;
 use super::image::ImageAddress;
 use super::manifest::{ImageEntry, Manifest, SegmentEntry, ShardEntry};
@@ -25,7 +25,8 @@ pub(super) fn check_ranges(file: &str, manifest: &Manifest) -> Result<(), Format
     }
     ranges.check_segments()?;
     ranges.check_watermarks()?;
-    ranges.check_operators()
+    ranges.check_operators()?;
+    ranges.check_in_flight()
 }
 
 struct Ranges<'a> {
@@ -146,6 +147,26 @@ impl Ranges<'_> {
             let is_there = operator_count == 0 || (operator as usize) < operator_count;
             self.require(is_there, "operator of a source or sink", || {
                 (format!("below {operator_count}"), operator.to_string())
+            })?;
+        }
+        Ok(())
+    }
+
+    fn check_in_flight(&self) -> Result<(), FormatError> {
+        let checkpoint = self.manifest.checkpoint;
+        let last = self.manifest.segments.last();
+        let last = last.filter(|segment| segment.epoch == checkpoint);
+        let (length, frame_count) = last.map_or((0, 0), |it| (it.length_bytes, it.frame_count));
+        for entry in &self.manifest.in_flight {
+            let end = entry.offset.checked_add(u64::from(entry.length_bytes));
+            let is_inside = end.is_some_and(|end| end <= length)
+                && (HEADER_BYTES..=HEADER_BYTES + MAX_FRAME_BODY_BYTES)
+                    .contains(&(entry.length_bytes as usize))
+                && entry.frame_index < frame_count
+                && usize::from(entry.shard) < self.manifest.shards.len();
+            self.require(is_inside, "frame of records in flight", || {
+                let expected = format!("one of {frame_count} in {length} bytes of segment");
+                (expected, format!("{entry:?}"))
             })?;
         }
         Ok(())

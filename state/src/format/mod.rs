@@ -15,6 +15,7 @@ mod fold;
 mod frame;
 mod header;
 mod image;
+mod in_flight;
 mod layout;
 mod lines;
 mod manifest;
@@ -30,9 +31,10 @@ pub use frame::{
 };
 pub use header::{FORMAT_VERSION, HEADER_BYTES};
 pub use image::{ImageAddress, ImageFooter, ImageTable, ImageWriter};
+pub use in_flight::{InFlightFrame, InFlightPiece, is_in_flight, read_in_flight};
 pub use layout::archive_layout;
 pub use manifest::{
-    ImageEntry, Manifest, NO_STAGE, OperatorEntry, SegmentEntry, SettingEntry, ShardEntry,
-    SinkEntry, SourceEntry, SplitEntry, TableEntry, WatermarkEntry,
+    ImageEntry, InFlightEntry, Manifest, NO_STAGE, OperatorEntry, SegmentEntry, SettingEntry,
+    ShardEntry, SinkEntry, SourceEntry, SplitEntry, TableEntry, WatermarkEntry,
 };
 pub use manifest_codec::{decode, encode};

@@ -152,6 +152,10 @@ where
         }
     }
 
+    fn has_finals(&self) -> bool {
+        E::AT_END
+    }
+
     fn fire_timers<N: Operator<Keyed<K, V>>>(
         &mut self,
         _limit: usize,

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use crate::flow::chain::Operator;
 use crate::flow::local_edge::LocalOutlet;
 use crate::flow::record::Record;
+use crate::in_flight::FlightStep;
 use crate::shard::Context;
 
 /// Lets everything but records reach the branches too: their records come from elsewhere in the
@@ -44,5 +45,9 @@ impl<R: Record + ?Sized, N: Operator<R>> Operator<R> for Branches<N> {
     fn end(&mut self, cx: &mut Context<'_>) {
         self.outlets.iter().for_each(|outlet| outlet.end());
         self.next.end(cx);
+    }
+
+    fn in_flight(&mut self, step: &mut FlightStep<'_, '_>) -> bool {
+        self.next.in_flight(step)
     }
 }

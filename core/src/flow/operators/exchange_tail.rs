@@ -9,10 +9,14 @@ use super::key::KeyOf;
 use crate::exchange::Sender;
 use crate::flow::chain::Operator;
 use crate::flow::record::Record;
+use crate::in_flight::{FlightStep, Route};
 use crate::shard::Context;
 
 /// Which shards get a record.
 pub(crate) trait Distribution<R: Record + ?Sized>: 'static {
+    /// Where a record goes on after a restore that finds it in flight.
+    const ROUTE: Route;
+
     fn send(&mut self, sender: &mut Sender<R>, record: R::Ref<'_>, stamp_ns: u64);
 }
 
@@ -37,6 +41,8 @@ where
     K: Key + ?Sized,
     X: KeyOf<R, K>,
 {
+    const ROUTE: Route = Route::Key;
+
     #[inline]
     fn send(&mut self, sender: &mut Sender<R>, record: R::Ref<'_>, stamp_ns: u64) {
         let hash = self.key.with_key(record, hash_key);
@@ -81,5 +87,9 @@ impl<R: Record + ?Sized, D: Distribution<R>> Operator<R> for ExchangeTail<R, D> 
 
     fn end(&mut self, _cx: &mut Context<'_>) {
         self.sender.end();
+    }
+
+    fn in_flight(&mut self, step: &mut FlightStep<'_, '_>) -> bool {
+        self.sender.in_flight(step)
     }
 }

@@ -11,6 +11,7 @@ use crate::flow::keyed_stage::KeyedStage;
 use crate::flow::local_edge::LocalOutlet;
 use crate::flow::record::Record;
 use crate::flow::stage::Stage;
+use crate::in_flight::Route;
 
 /// Exchanges, how their records give their keys, and where else the operator's output goes.
 pub(in crate::flow) struct KeyedInput<X, S = Unconnected> {
@@ -54,7 +55,7 @@ impl<X, S> KeyedInput<X, S> {
         N: Operator<O::Out>,
         S: Connection<R, O>,
     {
-        let receiver = context.take_receiver::<R>(&self.exchanges)?;
+        let receiver = context.take_receiver::<R>(&self.exchanges, Route::Key)?;
         let second = self.connection.open(context)?;
         let is_finished = context.is_finished();
         let next = Branches::new(self.outlets, next);

@@ -13,6 +13,7 @@ use crate::flow::out::Out;
 use crate::flow::process::{ListProcess, ProcessResult};
 use crate::flow::record::Record;
 use crate::flow::stage::Stage;
+use crate::in_flight::FlightStep;
 use crate::shard::Context;
 
 /// A chain with a `process_list` at its end.
@@ -144,5 +145,9 @@ where
         self.process.snapshot(&mut self.elements);
         self.note(self.list.replace(cx.store, &self.elements), cx);
         self.next.end(cx);
+    }
+
+    fn in_flight(&mut self, step: &mut FlightStep<'_, '_>) -> bool {
+        self.next.in_flight(step)
     }
 }

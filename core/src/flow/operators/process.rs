@@ -256,6 +256,10 @@ where
         self.emit(result, next, cx);
     }
 
+    fn has_finals(&self) -> bool {
+        self.process.pending_timers_at_end() == PendingTimers::Fire
+    }
+
     fn fire_timers<N: Operator<P::Out>>(
         &mut self,
         limit: usize,

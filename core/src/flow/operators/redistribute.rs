@@ -12,6 +12,7 @@ use crate::flow::error::FlowError;
 use crate::flow::plain_stage::PlainStage;
 use crate::flow::record::Record;
 use crate::flow::stage::Stage;
+use crate::in_flight::Route;
 
 /// What batches hold for records that have no key.
 const NO_KEY: KeyHash = KeyHash(0);
@@ -44,7 +45,7 @@ impl<R: Record + ?Sized, D: 'static> Chain for ExchangeHead<R, D> {
         next: N,
         context: &mut BuildContext<'_>,
     ) -> Result<Box<dyn Stage>, FlowError> {
-        let receiver = context.take_receiver::<R>(&self.exchanges)?;
+        let receiver = context.take_receiver::<R>(&self.exchanges, Route::Shard)?;
         Ok(Box::new(PlainStage::new(context.stage, receiver, next)))
     }
 }
@@ -62,6 +63,8 @@ impl InTurn {
 }
 
 impl<R: Record + ?Sized> Distribution<R> for InTurn {
+    const ROUTE: Route = Route::Shard;
+
     #[inline]
     fn send(&mut self, sender: &mut Sender<R>, record: R::Ref<'_>, stamp_ns: u64) {
         sender.push_to(self.next, NO_KEY, record, stamp_ns);
@@ -76,6 +79,8 @@ impl<R: Record + ?Sized> Distribution<R> for InTurn {
 pub struct ToAll;
 
 impl<R: Record + ?Sized> Distribution<R> for ToAll {
+    const ROUTE: Route = Route::Shard;
+
     #[inline]
     fn send(&mut self, sender: &mut Sender<R>, record: R::Ref<'_>, stamp_ns: u64) {
         for shard in 0..sender.target_count() {

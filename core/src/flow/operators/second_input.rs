@@ -7,6 +7,7 @@ use crate::flow::build_context::BuildContext;
 use crate::flow::chain::{BroadcastOperator, KeyedOperator, Operator};
 use crate::flow::error::FlowError;
 use crate::flow::record::{Record, RecordBatch};
+use crate::in_flight::{FlightStep, Route};
 use crate::shard::Context;
 
 /// Records between two looks at the tail's room.
@@ -30,10 +31,22 @@ pub(crate) trait SecondInput<R: Record + ?Sized, O: KeyedOperator<R>>: 'static {
         cx: &mut Context<'_>,
     ) -> Option<usize>;
 
+    /// Takes what comes and does nothing about it.
+    fn drain(&mut self);
+
     /// Where the input stands, with nothing in hand.
     fn state(&self) -> InputState;
 
     fn release(&mut self);
+
+    /// Whether what was restored leaves room for more to be recorded.
+    fn may_cut(&self) -> bool;
+
+    /// The shard cuts before the barrier has come on all inputs, or when it has.
+    fn cut(&mut self, epoch: u64);
+
+    /// Does a step for what lies in front of a cut; true = nothing is left to record.
+    fn in_flight(&mut self, step: &mut FlightStep<'_, '_>) -> bool;
 }
 
 /// No second input: as if it had ended.
@@ -58,12 +71,24 @@ impl<R: Record + ?Sized, O: KeyedOperator<R>> SecondInput<R, O> for Unconnected 
         None
     }
 
+    fn drain(&mut self) {}
+
     #[inline]
     fn state(&self) -> InputState {
         InputState::Ended
     }
 
     fn release(&mut self) {}
+
+    fn may_cut(&self) -> bool {
+        true
+    }
+
+    fn cut(&mut self, _epoch: u64) {}
+
+    fn in_flight(&mut self, _step: &mut FlightStep<'_, '_>) -> bool {
+        true
+    }
 }
 
 /// A broadcast stream of `B`.
@@ -91,8 +116,9 @@ where
 
     fn open(self, context: &mut BuildContext<'_>) -> Result<BroadcastInput<B>, FlowError> {
         Ok(BroadcastInput {
-            receiver: context.take_receiver::<B>(&self.exchanges)?,
+            receiver: context.take_receiver::<B>(&self.exchanges, Route::EachShard)?,
             in_hand: None,
+            is_in_hand_recorded: true,
         })
     }
 }
@@ -101,6 +127,8 @@ pub(crate) struct BroadcastInput<B: Record + ?Sized> {
     receiver: Receiver<B>,
     /// A batch and the place in it to go on at.
     in_hand: Option<(Received<B>, usize)>,
+    /// Whether the batch in hand may be gone on with.
+    is_in_hand_recorded: bool,
 }
 
 impl<R, O, B> SecondInput<R, O> for BroadcastInput<B>
@@ -115,6 +143,9 @@ where
         next: &mut N,
         cx: &mut Context<'_>,
     ) -> Option<usize> {
+        if !self.is_in_hand_recorded {
+            return None;
+        }
         let Some((received, at)) = &mut self.in_hand else {
             self.in_hand = Some((self.receiver.poll()?, 0));
             return Some(0);
@@ -135,11 +166,47 @@ where
         Some(end - begin)
     }
 
+    fn drain(&mut self) {
+        while let Some(seen) = self.receiver.poll() {
+            self.receiver.recycle(seen);
+        }
+    }
+
     fn state(&self) -> InputState {
         self.receiver.state()
     }
 
     fn release(&mut self) {
         self.receiver.release();
+    }
+
+    fn may_cut(&self) -> bool {
+        self.receiver.may_cut()
+    }
+
+    fn cut(&mut self, epoch: u64) {
+        self.is_in_hand_recorded = self.in_hand.is_none();
+        self.receiver.cut(epoch);
+    }
+
+    fn in_flight(&mut self, step: &mut FlightStep<'_, '_>) -> bool {
+        match step {
+            FlightStep::Cut(_) => true,
+            FlightStep::Stop => {
+                self.is_in_hand_recorded = true;
+                self.receiver.stop_recording();
+                true
+            }
+            FlightStep::Record(recording) => {
+                if let Some((received, at)) = &self.in_hand
+                    && !self.is_in_hand_recorded
+                    && !self.receiver.record_in_hand(received, *at, recording)
+                {
+                    return false;
+                }
+                self.is_in_hand_recorded = true;
+                self.receiver.record(recording)
+            }
+        }
     }
 }

@@ -254,6 +254,53 @@ proptest! {
     }
 
     #[test]
+    fn overtaken_records_come_once_whatever_the_order_and_the_shards(
+        layout in layouts(),
+        splits in splits(),
+        burst in 1..4usize,
+        steps in vec(steps(), 3),
+        restored_shard_counts in vec(1..=4usize, 2),
+        choices in vec(0..100usize, 2),
+    ) {
+        let lines = Lines::new(&splits, burst);
+        let declare = |flow: &Flow| declare(flow, &lines);
+        let mode = CheckpointMode::Unaligned;
+        let mut simulation = Simulation::start_in(mode, &declare, layout);
+        let mut rows = [vec![], vec![], vec![]];
+        for run in 0..3 {
+            perform(&mut simulation, &steps[run]);
+            if run == 2 {
+                simulation.finish();
+                break;
+            }
+            // Any checkpoint that was made, or one that is finished now.
+            if simulation.checkpoints.is_empty() {
+                simulation.request();
+                simulation.finish();
+            }
+            let Some(count) = std::num::NonZero::new(simulation.checkpoints.len()) else {
+                simulation.finish();
+                break;
+            };
+            let checkpoint = simulation.checkpoints.swap_remove(choices[run] % count);
+            // The checkpoint is there once the writer has all rows in front of it.
+            (0..simulation.shard_count()).for_each(|shard| _ = simulation.stage_rows(shard));
+            for (sink, rows) in (0..).zip(&mut rows) {
+                rows.extend(simulation.rows_until(sink, checkpoint.epoch));
+            }
+            let layout = Layout { shard_count: restored_shard_counts[run], ..layout };
+            simulation = Simulation::restore_in(mode, &declare, layout, Some(&checkpoint));
+        }
+        let all: Vec<_> = splits.iter().flatten().map(String::as_str).collect();
+        for (sink, mut rows) in (0..).zip(rows) {
+            rows.extend(simulation.rows_until(sink, u64::MAX));
+            rows.sort_unstable();
+            let sink = usize::try_from(sink).expect("an index");
+            prop_assert_eq!(rows, expected_rows(&all, sink), "sink {}", sink);
+        }
+    }
+
+    #[test]
     fn sources_read_on_from_where_the_checkpoint_noted_them(
         layout in layouts(),
         splits in splits(),

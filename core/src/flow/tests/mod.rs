@@ -2,13 +2,16 @@
 
 mod alignment;
 mod branches;
+mod cutter;
 mod doubles;
 mod expiry;
 mod finals;
 mod list_state;
 mod plan;
 mod pressure;
+mod recovery;
 mod shapes;
 mod simulation;
+mod stores;
 mod timers;
 mod walks;

@@ -5,6 +5,7 @@ use frazil_state::{KeyGroups, Store, StoreConfig, Value};
 use super::doubles::{Lines, Rows};
 use crate::checkpoint::CheckpointMode;
 use crate::flow::{BuildContext, Flow, FlowError, FlowPlan};
+use crate::in_flight::RestoredInFlight;
 
 fn lines() -> Lines {
     Lines::new(&[vec![], vec![], vec![]], 1)
@@ -151,6 +152,7 @@ fn build(plan: &FlowPlan, declare: impl Fn(&Flow)) -> FlowError {
         operators: &plan.operators,
         splits: vec![],
         mode: CheckpointMode::Aligned,
+        in_flight: &RestoredInFlight::default(),
         finished_stages: &[],
         rings: plan.connect(1, 2).remove(0),
         bells: &[],

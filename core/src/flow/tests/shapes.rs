@@ -24,7 +24,7 @@ const EXCHANGES_MAX: usize = 3;
 
 /// What happens to one of the open streams, which count modulo how many there are.
 #[derive(Clone, Copy, Debug)]
-enum Verb {
+pub(super) enum Verb {
     Map(usize),
     Union(usize, usize),
     FanOut(usize),
@@ -36,6 +36,8 @@ enum Verb {
     Part(usize),
     /// The same, beside counts of another stream that each shard keeps for itself.
     Connect(usize, usize),
+    /// Counts at the end.
+    Finals(usize),
 }
 
 impl Verb {
@@ -46,9 +48,9 @@ impl Verb {
 
 /// A flow that begins with one source for each input; what is open at the end goes to sinks.
 #[derive(Clone, Debug)]
-struct Shape(Vec<Verb>);
+pub(super) struct Shape(pub(super) Vec<Verb>);
 
-fn shapes() -> impl Strategy<Value = Shape> {
+pub(super) fn shapes() -> impl Strategy<Value = Shape> {
     let stream = || 0..STREAMS_MAX;
     let verb = prop_oneof![
         2 => stream().prop_map(Verb::Map),
@@ -71,7 +73,7 @@ fn shapes() -> impl Strategy<Value = Shape> {
 }
 
 /// Lines of the splits of each source.
-fn inputs() -> impl Strategy<Value = Vec<Vec<Vec<String>>>> {
+pub(super) fn inputs() -> impl Strategy<Value = Vec<Vec<Vec<String>>>> {
     let line = (0..8u64).prop_map(|number| number.to_string());
     vec(vec(vec(line, 0..12), 0..4), 1..4)
 }
@@ -91,7 +93,7 @@ fn update(key: u64, count: u64) -> u64 {
 type Open<'f> = Stream<'f, u64, LocalHead<u64>>;
 
 /// Declares the flow that a shape describes.
-fn declare(flow: &Flow, shape: &Shape, sources: &[Lines]) {
+pub(super) fn declare(flow: &Flow, shape: &Shape, sources: &[Lines]) {
     let parse = |line: &str| line.parse::<u64>().expect("a number");
     let sources = sources.iter().map(|lines| {
         let [open] = flow.source(lines.clone()).map(parse).fan_out();
@@ -134,6 +136,12 @@ fn apply(open: &mut Vec<Open<'_>>, verb: Verb, index: usize) {
         Verb::Count(at) => take(open, at)
             .key_by_value(|number| key_of(*number))
             .aggregate(&table, 0u64, |count, _number| *count += 1)
+            .map(|(key, count)| update(*key, *count))
+            .fan_out(),
+        Verb::Finals(at) => take(open, at)
+            .key_by_value(|number| key_of(*number))
+            .aggregate(&table, 0u64, |count, _number| *count += 1)
+            .emit_at_end()
             .map(|(key, count)| update(*key, *count))
             .fan_out(),
         Verb::Part(at) => {
@@ -194,7 +202,11 @@ fn connect<'f>(keyed: ByKey<'f, impl KeyOf<u64, u64>>, other: Open<'f>, table: &
 }
 
 /// The numbers that reach each sink, by plain vectors.
-fn reference(shape: &Shape, sources: Vec<Vec<u64>>, shard_count: usize) -> Vec<Vec<u64>> {
+pub(super) fn reference(
+    shape: &Shape,
+    sources: Vec<Vec<u64>>,
+    shard_count: usize,
+) -> Vec<Vec<u64>> {
     let mut open = sources;
     for verb in &shape.0 {
         let take = |open: &mut Vec<Vec<u64>>, at: usize| open.remove(at % open.len());
@@ -232,6 +244,10 @@ fn reference(shape: &Shape, sources: Vec<Vec<u64>>, shard_count: usize) -> Vec<V
                 let updates = updates(&take(&mut open, at));
                 open.push(updates.map(|(key, count)| update(key, count)).collect());
             }
+            Verb::Finals(at) => {
+                let counts = counts(&take(&mut open, at)).into_iter();
+                open.push(counts.map(|(key, count)| update(key, count)).collect());
+            }
             Verb::Part(at) => {
                 let numbers = take(&mut open, at);
                 let (odd, even) = updates(&numbers).partition(|(_key, count)| count % 2 == 1);
@@ -246,14 +262,17 @@ fn reference(shape: &Shape, sources: Vec<Vec<u64>>, shard_count: usize) -> Vec<V
     open
 }
 
-fn updates(numbers: &[u64]) -> impl Iterator<Item = (u64, u64)> + use<> {
+fn counts(numbers: &[u64]) -> BTreeMap<u64, u64> {
     let mut counts = BTreeMap::<u64, u64>::new();
     for number in numbers {
         *counts.entry(key_of(*number)).or_default() += 1;
     }
     counts
-        .into_iter()
-        .flat_map(|(key, count)| (1..=count).map(move |n| (key, n)))
+}
+
+fn updates(numbers: &[u64]) -> impl Iterator<Item = (u64, u64)> + use<> {
+    let counts = counts(numbers).into_iter();
+    counts.flat_map(|(key, count)| (1..=count).map(move |n| (key, n)))
 }
 
 /// The numbers of each source in front of a checkpoint's positions.

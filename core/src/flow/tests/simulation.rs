@@ -7,10 +7,13 @@
 use std::collections::VecDeque;
 
 use frazil_io::runtime::Bell;
-use frazil_state::{KeyGroups, ScanCursor, StagingSize, Store, StoreConfig, ValueTable};
+use frazil_state::{DumpRecord, KeyGroups, Store};
 
+use super::cutter::{CHUNK_COUNT, Cutter, Snapshot, restore_all};
+use super::stores::{dump, new_store};
 use crate::checkpoint::CheckpointMode;
 use crate::flow::{AssignedSplit, BuildContext, Flow, FlowPlan, Progress, SplitPosition, Stage};
+use crate::in_flight::RestoredInFlight;
 use crate::shard::{Context, FromWriter, LinkSize, ShardLink, ToWriter, WriterLink};
 use crate::statistics::ShardStatistics;
 
@@ -33,8 +36,12 @@ pub(super) struct Checkpoint {
     pub(super) positions: Vec<SplitPosition>,
     /// Finished stages by shard.
     pub(super) finished_stages: Vec<Vec<u32>>,
+    /// Those of them that emitted final records, by shard.
+    final_stages: Vec<Vec<u32>>,
     /// The counts that all shards had in a table at their freeze, sorted.
     pub(super) counts: Vec<(String, u64)>,
+    /// Where a simulation can start from it: everything else of each shard, by shard.
+    pub(super) snapshots: Vec<Snapshot>,
 }
 
 /// A row as the checkpoint writer got it.
@@ -45,9 +52,37 @@ pub(super) struct StagedRow {
     pub(super) text: String,
 }
 
+impl Checkpoint {
+    /// Stages that are finished on all shards.
+    fn finished_on_all(&self) -> Vec<u32> {
+        let mut finished = self.finished_stages[0].clone();
+        let shards = &self.finished_stages;
+        finished.retain(|stage| shards.iter().all(|shard| shard.contains(stage)));
+        finished
+    }
+
+    /// Whether a stage has emitted its final records on some shards only: then it is dropped.
+    fn is_amid_finals(&self) -> bool {
+        let mut shards = self.final_stages.iter();
+        shards.any(|stages| *stages != self.final_stages[0])
+    }
+
+    fn in_flight(&self) -> RestoredInFlight {
+        let mut in_flight = RestoredInFlight::new(self.snapshots.len());
+        for (shard, snapshot) in (0..).zip(&self.snapshots) {
+            snapshot.add_in_flight(shard, &mut in_flight);
+        }
+        in_flight
+    }
+}
+
 pub(super) struct Simulation {
     shards: Vec<Shard>,
     requested: u64,
+    /// Turns that a barrier waits for alignment before it overtakes; `None` = for ever.
+    overtake_after: Option<u32>,
+    /// The next barrier overtakes nothing.
+    aligns_next: bool,
     /// Whether the requested barrier is the last one.
     is_last: bool,
     /// Table of counts that is dumped at every freeze.
@@ -65,8 +100,12 @@ struct Shard {
     now_ms: u64,
     injected: u64,
     frozen: u64,
+    /// Turns since the barrier was injected.
+    waited: u32,
     /// This shard's part of the checkpoint in flight.
     snapshot: Checkpoint,
+    /// Where checkpoints can be started from.
+    cutter: Option<Cutter>,
 }
 
 impl Simulation {
@@ -78,18 +117,40 @@ impl Simulation {
     ) -> Self {
         let shards = 0..layout.shard_count;
         let stores = shards
-            .map(|shard| new_store(shard, layout.shard_count))
+            .map(|shard| new_store(shard, layout.shard_count, 1))
             .collect();
         Self::start_with(stores, declare, layout, CheckpointMode::Aligned, restored)
     }
 
-    /// The same without a checkpoint before, in another mode.
+    /// In any mode, with checkpoints that another simulation can start from.
     pub(super) fn start_in(mode: CheckpointMode, declare: &dyn Fn(&Flow), layout: Layout) -> Self {
-        let shards = 0..layout.shard_count;
-        let stores = shards
-            .map(|shard| new_store(shard, layout.shard_count))
-            .collect();
-        Self::start_with(stores, declare, layout, mode, None)
+        Self::restore_in(mode, declare, layout, None)
+    }
+
+    /// The same, from such a checkpoint.
+    pub(super) fn restore_in(
+        mode: CheckpointMode,
+        declare: &dyn Fn(&Flow),
+        layout: Layout,
+        restored: Option<&Checkpoint>,
+    ) -> Self {
+        let new = |shard| new_store(shard, layout.shard_count, CHUNK_COUNT);
+        let stores = match restored {
+            Some(checkpoint) => restore_all(&checkpoint.snapshots, layout.shard_count),
+            None => (0..layout.shard_count).map(new).collect(),
+        };
+        let mut simulation = Self::start_with(stores, declare, layout, mode, restored);
+        let overtakes = mode == CheckpointMode::Unaligned;
+        simulation.overtake_after = overtakes.then_some(0);
+        for shard in &mut simulation.shards {
+            shard.cutter = Some(Cutter::default());
+        }
+        simulation
+    }
+
+    /// Lets barriers overtake after so many turns.
+    pub(super) fn overtake_after(&mut self, turns: u32) {
+        self.overtake_after = Some(turns);
     }
 
     /// Starts the flow again from a checkpoint behind which no record changed any state.
@@ -120,6 +181,8 @@ impl Simulation {
         let mut splits = assign_splits(&plan, layout.shard_count, restored);
         let bells = vec![Bell::new(); layout.shard_count];
         let epoch = restored.map_or(0, |checkpoint| checkpoint.epoch);
+        let finished_stages = restored.map_or(vec![], Checkpoint::finished_on_all);
+        let in_flight = restored.map_or_else(RestoredInFlight::default, Checkpoint::in_flight);
         let rings = plan.connect(layout.shard_count, layout.ring_capacity);
         let link_size = LinkSize {
             chunk_count: 0,
@@ -135,7 +198,8 @@ impl Simulation {
                 operators: &plan.operators,
                 splits: splits.pop_front().expect("one for each shard"),
                 mode,
-                finished_stages: restored.map_or(&[], |it| &it.finished_stages[0]),
+                in_flight: &in_flight,
+                finished_stages: &finished_stages,
                 rings,
                 bells: &bells,
                 store: &mut store,
@@ -150,7 +214,9 @@ impl Simulation {
                 now_ms: 0,
                 injected: epoch,
                 frozen: epoch,
+                waited: 0,
                 snapshot: Checkpoint::default(),
+                cutter: None,
             }
         };
         Self {
@@ -161,6 +227,8 @@ impl Simulation {
                 .map(shard)
                 .collect(),
             requested: epoch,
+            overtake_after: None,
+            aligns_next: false,
             is_last: false,
             table: None,
             rows: vec![],
@@ -217,7 +285,9 @@ impl Simulation {
         for stage in (0..shard.stages.len()).rev() {
             worked |= shard.run_stage(stage);
         }
-        worked |= shard.advance_checkpoint(self.requested, self.is_last, self.table);
+        let overtake_after = self.overtake_after.filter(|_| !self.aligns_next);
+        let request = (self.requested, self.is_last, overtake_after);
+        worked |= shard.advance_checkpoint(request, self.table);
         self.complete_checkpoint();
         worked
     }
@@ -314,6 +384,15 @@ impl Simulation {
         dump(&mut self.shards[shard].store, table)
     }
 
+    /// The canonical dump of all shards.
+    pub(super) fn dump(&self) -> Vec<DumpRecord> {
+        let shards = self.shards.iter();
+        let dumps = shards.map(|shard| shard.store.dump().expect("store is whole"));
+        let mut records: Vec<_> = dumps.flatten().collect();
+        records.sort_unstable();
+        records
+    }
+
     /// Records that the sources have emitted.
     pub(super) fn read_count(&self) -> u64 {
         self.shards
@@ -353,10 +432,16 @@ impl Simulation {
             let part = std::mem::take(&mut shard.snapshot);
             checkpoint.positions.extend(part.positions);
             checkpoint.finished_stages.extend(part.finished_stages);
+            checkpoint.final_stages.extend(part.final_stages);
             checkpoint.counts.extend(part.counts);
+            checkpoint.snapshots.extend(part.snapshots);
         }
         checkpoint.counts.sort_unstable();
-        if !checkpoint.finished_stages.is_empty() {
+        if checkpoint.finished_stages.is_empty() {
+            return;
+        }
+        self.aligns_next = checkpoint.is_amid_finals();
+        if !self.aligns_next {
             self.checkpoints.push(checkpoint);
         }
     }
@@ -389,29 +474,90 @@ impl Shard {
         result
     }
 
-    /// Injects a requested barrier and freezes when all stages are aligned.
-    fn advance_checkpoint(&mut self, requested: u64, is_last: bool, table: Option<&str>) -> bool {
-        let injects = self.injected < requested;
+    /// Injects a requested barrier and freezes when all stages are aligned, or when it overtakes.
+    fn advance_checkpoint(
+        &mut self,
+        (epoch, is_last, overtake_after): (u64, bool, Option<u32>),
+        table: Option<&str>,
+    ) -> bool {
+        let injects = self.injected < epoch;
         if injects {
-            self.injected = requested;
+            self.injected = epoch;
+            self.waited = 0;
             for stage in 0..self.stages.len() {
-                self.with_stage(stage, |stage, cx| stage.inject(requested, is_last, cx));
+                self.with_stage(stage, |stage, cx| stage.inject(epoch, is_last, cx));
             }
         }
-        let freezes = self.frozen < self.injected
-            && self.stages.iter().all(|stage| stage.is_aligned(requested));
-        if freezes {
-            self.freeze(requested, table);
+        if self.frozen == self.injected {
+            return false;
         }
-        injects || freezes
+        let worked = match self.cutter.take() {
+            Some(mut cutter) => {
+                let worked = self.advance_snapshot(&mut cutter, epoch, overtake_after, table);
+                self.cutter = Some(cutter);
+                worked
+            }
+            None => {
+                let freezes = self.stages.iter().all(|stage| stage.is_aligned(epoch));
+                if freezes {
+                    self.freeze(epoch, table, false);
+                }
+                freezes
+            }
+        };
+        self.waited += 1;
+        injects || worked
     }
 
-    fn freeze(&mut self, epoch: u64, table: Option<&str>) {
+    /// Freezes, records what is in flight slice by slice, then captures for the others to see.
+    fn advance_snapshot(
+        &mut self,
+        cutter: &mut Cutter,
+        epoch: u64,
+        overtake_after: Option<u32>,
+        table: Option<&str>,
+    ) -> bool {
+        if cutter.is_recording {
+            let is_done = cutter.record(&mut self.store, &mut self.stages, epoch);
+            self.frozen = if is_done { epoch } else { epoch - 1 };
+            if is_done {
+                self.snapshot.snapshots = vec![cutter.finish(&mut self.store, epoch)];
+            }
+            return true;
+        }
+        let is_aligned = self.stages.iter().all(|stage| stage.is_aligned(epoch));
+        let may_cut = self.stages.iter().all(|stage| stage.may_cut());
+        assert!(
+            may_cut || !is_aligned,
+            "a stage that may not cut is not aligned"
+        );
+        let is_due = overtake_after.is_some_and(|turns| is_aligned || self.waited >= turns);
+        let is_cut = is_due && may_cut;
+        if is_cut {
+            for stage in (0..self.stages.len()).rev() {
+                self.with_stage(stage, |stage, cx| stage.cut(epoch, cx));
+            }
+        } else if !is_aligned {
+            return false;
+        }
+        cutter.begin(&mut self.store);
+        self.freeze(epoch, table, is_cut);
+        self.frozen = epoch - 1;
+        true
+    }
+
+    fn freeze(&mut self, epoch: u64, table: Option<&str>, is_cut: bool) {
         self.frozen = epoch;
-        let finished = self.stages.iter().filter(|stage| stage.is_finished());
+        let finished = self.stages.iter().filter(|stage| match is_cut {
+            true => stage.is_done(),
+            false => stage.is_finished(),
+        });
+        let finals = self.stages.iter();
+        let finals = finals.filter(|stage| stage.has_emitted_finals());
         self.snapshot = Checkpoint {
             epoch,
             finished_stages: vec![finished.map(|stage| stage.index()).collect()],
+            final_stages: vec![finals.map(|stage| stage.index()).collect()],
             positions: self
                 .stages
                 .iter()
@@ -419,6 +565,7 @@ impl Shard {
                 .cloned()
                 .collect(),
             counts: table.map_or_else(Vec::new, |table| dump(&mut self.store, table)),
+            snapshots: vec![],
         };
         self.stages.iter_mut().for_each(|stage| stage.release());
     }
@@ -447,30 +594,4 @@ fn assign_splits(
         }
     }
     shards
-}
-
-fn dump(store: &mut Store, table: &str) -> Vec<(String, u64)> {
-    let table = ValueTable::<str, u64>::open(store, table).expect("table is open");
-    let mut cursor = ScanCursor::default();
-    let mut counts = vec![];
-    let is_done = table.scan(store, &mut cursor, usize::MAX, |key, count| {
-        counts.push((key.to_owned(), count));
-    });
-    assert!(is_done.expect("store is whole"));
-    counts
-}
-
-fn new_store(shard: usize, shard_count: usize) -> Store {
-    let config = StoreConfig {
-        shard,
-        shard_count,
-        key_groups: KeyGroups::default(),
-        budget_bytes: 32 << 20,
-        staging: StagingSize {
-            chunk_count: 1,
-            chunk_bytes: 64 << 10,
-        },
-        ..StoreConfig::default()
-    };
-    Store::new(&config).expect("address space is to be had")
 }
