@@ -4,9 +4,9 @@ use frazil::IoError;
 use frazil_io::storage::{MemoryStorage, ReadAt, Segment, Storage, StorageLock};
 use frazil_state::format::{
     FrameExpectation, ImageAddress, ImageEntry, ImageFooter, ImageTable, Manifest, decode,
-    read_frame,
+    is_in_flight, read_frame, read_in_flight,
 };
-use frazil_state::{KeyGroups, PAGE_BYTES, Restore, StagingSize, StoreConfig};
+use frazil_state::{DumpRecord, KeyGroups, PAGE_BYTES, Restore, StagingSize, Store, StoreConfig};
 
 /// A [`MemoryStorage`] that panics on a checkpoint that is not whole and sound.
 ///
@@ -39,7 +39,8 @@ fn verify_checkpoint(storage: &dyn Storage, manifest: &str) {
     let bytes = read(storage, manifest);
     let manifest = decode(manifest, &bytes).expect("a published manifest is whole");
     for shard in 0..manifest.shards.len() {
-        verify_shard(storage, &manifest, shard);
+        let sound = restore_shard(storage, &manifest, shard).verify();
+        sound.unwrap_or_else(|e| panic!("checkpoint {} shard {shard}: {e}", manifest.checkpoint));
     }
 }
 
@@ -51,7 +52,20 @@ fn read(storage: &dyn Storage, name: &str) -> Vec<u8> {
     bytes
 }
 
-fn verify_shard(storage: &dyn Storage, manifest: &Manifest, shard: usize) {
+/// The canonical dump of all shards of a checkpoint.
+///
+/// # Panics
+/// If the checkpoint is not whole.
+#[must_use]
+pub fn dump(storage: &dyn Storage, manifest: &Manifest) -> Vec<DumpRecord> {
+    let shards = 0..manifest.shards.len();
+    let dumps = shards.map(|shard| restore_shard(storage, manifest, shard).dump());
+    let mut records: Vec<_> = dumps.flat_map(|it| it.expect("sound")).collect();
+    records.sort_unstable();
+    records
+}
+
+fn restore_shard(storage: &dyn Storage, manifest: &Manifest, shard: usize) -> Store {
     let page_count = manifest.shards[shard].page_count;
     let staging = StagingSize {
         chunk_count: 2,
@@ -82,6 +96,12 @@ fn verify_shard(storage: &dyn Storage, manifest: &Manifest, shard: usize) {
                 frame_index,
                 offset_in_file: at as u64,
             };
+            let header = bytes[at..].first_chunk().expect("a header");
+            if is_in_flight(header) {
+                let frame = read_in_flight(&bytes[at..], &expected);
+                at += frame.expect("a whole frame").1;
+                continue;
+            }
             let (frame, length) = read_frame(&bytes[at..], &expected).expect("a whole frame");
             if usize::from(frame.shard()) == shard {
                 for delta in frame.pages() {
@@ -92,9 +112,7 @@ fn verify_shard(storage: &dyn Storage, manifest: &Manifest, shard: usize) {
         }
         assert_eq!(at as u64, segment.length_bytes, "{}", segment.file);
     }
-    let store = restore.finish().expect("the shard's superblock");
-    let sound = store.verify();
-    sound.unwrap_or_else(|e| panic!("checkpoint {} shard {shard}: {e}", manifest.checkpoint));
+    restore.finish().expect("the shard's superblock")
 }
 
 fn read_image(storage: &dyn Storage, image: &ImageEntry, shard: usize, restore: &mut Restore) {
