@@ -41,6 +41,11 @@ fn expectation(epoch: u64) -> FrameExpectation<'static> {
 }
 
 impl Snapshot {
+    /// Whether records were in flight.
+    pub(super) fn has_in_flight(&self) -> bool {
+        !self.in_flight.is_empty()
+    }
+
     pub(super) fn add_in_flight(&self, shard: u16, in_flight: &mut RestoredInFlight) {
         for (epoch, frame) in &self.in_flight {
             let frame = read_in_flight(frame, &expectation(*epoch))

@@ -12,6 +12,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 
 use super::alignment::{Step, layouts, perform, steps};
+use super::cutter::Snapshot;
 use super::doubles::Lines;
 use super::shapes::{Shape, Verb, declare, inputs, reference, shapes};
 use super::simulation::{Checkpoint, Layout, Simulation};
@@ -227,4 +228,45 @@ fn any_flow_comes_back_from_any_checkpoint_in_any_mode() {
     let first = std::time::UNIX_EPOCH.elapsed().expect("the clock is set");
     let first = first.as_secs() << 16;
     (first..first + CASES).for_each(run_case);
+}
+
+/// Each shard of whatever number has had each record of the broadcast once, though shards were
+/// at different places in it.
+#[test]
+fn broadcast_in_flight_reaches_every_shard_of_another_number_once() {
+    let numbers: Vec<_> = (0..60u64).map(|n| (n % 8).to_string()).collect();
+    let case = Case {
+        shape: Shape(vec![Verb::Connect(0, 0)]),
+        inputs: vec![vec![numbers.clone()], vec![numbers]],
+        burst: 2,
+        layout: Layout {
+            shard_count: 2,
+            ring_capacity: 1,
+            buffer_count: 1,
+        },
+        barriers: Barriers::Unaligned,
+        legs: vec![],
+    };
+    let mut simulation = case.start(2, None);
+    // Nobody takes the rows, and one shard turns more often.
+    for shard in [0, 1, 0, 0].into_iter().cycle().take(40) {
+        simulation.turn(shard);
+    }
+    simulation.request();
+    while simulation.checkpoints.is_empty() {
+        (0..2).for_each(|shard| _ = simulation.turn(shard));
+    }
+    let saved = Saved {
+        checkpoint: simulation.checkpoints.remove(0),
+        committed: vec![],
+    };
+    let snapshots = &saved.checkpoint.snapshots;
+    assert!(snapshots.iter().any(Snapshot::has_in_flight));
+    for shard_count in [1, 2, 3, 4] {
+        let mut restored = case.start(shard_count, Some(&saved));
+        restored.finish();
+        let mut undisturbed = case.start(shard_count, None);
+        undisturbed.finish();
+        assert_eq!(restored.dump(), undisturbed.dump(), "{shard_count} shards");
+    }
 }
