@@ -6,6 +6,10 @@
 //! 2. These lines have come: the tags name the likely record of each key, whose line is asked for.
 //! 3. The run is in use: [`ValueTable::update_ahead`] compares the likely record's key and is done.
 //!
+//! A table that [announces to itself](super::ValueTable::announcing) keeps its runs beside it, and all
+//! accesses look there first: users who may access a key once, often, or not at all need no calls of
+//! their own.
+//!
 //! So a record waits for memory in no step, and its use looks neither at the directory nor, but for
 //! one key in six, at tags. What was found is believed as long as the arena's layout version is
 //! what it was in step 1: splits, rebuilds and removals raise it. Where a removal does not (slotted
@@ -45,6 +49,9 @@ struct Place {
 /// A slot that no page has: no tag in the key's home group is the key's.
 const NO_SLOT: u32 = u16::MAX as u32;
 
+/// Keys of a run that may be left out before one is looked for no more.
+const SKIPPED_MAX: usize = 8;
+
 /// What is known of the records to come, for one user of one table.
 ///
 /// Made by [`ValueTable::lookahead`](super::ValueTable::lookahead).
@@ -58,6 +65,8 @@ pub struct Lookahead {
     places: [Place; 2 * RUN_KEYS_MAX],
     /// Versions of the two runs; 0 is no version of any arena.
     versions: [u32; 2],
+    /// Keys in the two runs; behind them stands what belongs to older ones.
+    counts: [usize; 2],
     /// Which half of `places` is in use.
     half: usize,
     /// Version of the half in use.
@@ -82,6 +91,7 @@ impl Lookahead {
                 slot: NO_SLOT,
             }; 2 * RUN_KEYS_MAX],
             versions: [0; 2],
+            counts: [0; 2],
             half: 0,
             version: 0,
             next: 0,
@@ -92,6 +102,17 @@ impl Lookahead {
     #[cfg(test)]
     pub(crate) fn is_of_layout(&self, store: &crate::Store) -> bool {
         self.version == store.arena().layout_version()
+    }
+
+    /// The place of a key in use, which is looked for from the last one on: most often it is that
+    /// one, or the one behind it.
+    #[inline(always)]
+    fn place_of(&mut self, hash: KeyHash) -> Option<Place> {
+        let end = self.half * RUN_KEYS_MAX + self.counts[self.half];
+        let at = (self.next..end.min(self.next + SKIPPED_MAX))
+            .find(|at| self.places[*at].hash == hash)?;
+        self.next = at;
+        Some(self.places[at])
     }
 
     /// The next place in use.
@@ -129,6 +150,7 @@ impl HashTable {
         ahead.next = ahead.half * RUN_KEYS_MAX;
         let filled = ahead.half ^ 1;
         ahead.versions[filled] = ahead.aim_version;
+        ahead.counts[filled] = ahead.aim_count;
         // Pages that were buckets in another layout may be anything now.
         if ahead.aim_version == arena.layout_version() {
             let aims = &ahead.aims[..ahead.aim_count];
@@ -211,6 +233,31 @@ impl HashTable {
         self.find_late(arena, believed.then_some(place.bucket), hash, key)
     }
 
+    /// Finds a key, first among those of the run in use.
+    #[inline(always)]
+    pub(super) fn find_in_use(
+        &self,
+        arena: &Arena,
+        geometry: &Geometry,
+        ahead: &mut Lookahead,
+        hash: KeyHash,
+        key: &[u8],
+    ) -> Option<Found> {
+        if ahead.version == arena.layout_version()
+            && let Some(place) = ahead.place_of(hash)
+        {
+            let bucket = self.bucket_of(arena, geometry, place.bucket);
+            let slot = place.slot as usize;
+            if bucket.holds(slot, hash, key) {
+                return Some(Found {
+                    page: place.bucket,
+                    slot,
+                });
+            }
+        }
+        self.find(arena, geometry, hash, key)
+    }
+
     /// Finds a key that is not where it was likely to be; `bucket` is its bucket, if that is known,
     /// or page 0 if its group is empty.
     #[inline(never)]
@@ -278,14 +325,11 @@ mod tests {
         let table = ValueTable::<K, V>::open(&mut store, "t").unwrap();
         let mut ahead = table.lookahead();
         let mut model = BTreeMap::<K, V>::new();
-        let announced = |step: &Step| match *step {
-            Step::Update(key)
-            | Step::RemoveAndUpdate(_, key)
-            | Step::PutAndUpdate(_, key)
-            | Step::Instead(key, _) => hash_key(&make(key)),
-        };
         for at in 0..runs.len() + 2 {
-            let hashes: Vec<_> = runs.get(at).into_iter().flatten().map(announced).collect();
+            let hashes: Vec<_> = {
+                let run = runs.get(at).into_iter().flatten();
+                run.map(|step| hash_key(&make(announced(step)))).collect()
+            };
             table.look_ahead(&store, &mut ahead, &hashes);
             let in_use = at.checked_sub(2).map(|used| &runs[used]);
             for step in in_use.into_iter().flatten() {
@@ -315,9 +359,73 @@ mod tests {
         }
         store.verify().unwrap();
         assert_eq!(table.len(&store), model.len() as u64);
+        compare_announcing(runs, &make, initial, &change, &model);
         for (key, value) in &model {
             let found = table.get(&store, hash_key(key), key).unwrap();
             assert_eq!(found.as_ref(), Some(value), "{key:?}");
+        }
+    }
+
+    /// The same on a table that announces to itself, with keys used twice or not at all, must give
+    /// what the map holds.
+    fn compare_announcing<K, V>(
+        runs: &[Vec<Step>],
+        make: &impl Fn(u16) -> K,
+        initial: &V,
+        change: &impl Fn(&mut V),
+        model: &BTreeMap<K, V>,
+    ) where
+        K: Key + Ord + Debug,
+        V: Value + Clone + PartialEq + Debug,
+    {
+        let mut store = Store::new(&StoreConfig::default()).unwrap();
+        let table = ValueTable::<K, V>::open(&mut store, "t")
+            .unwrap()
+            .announcing();
+        for at in 0..runs.len() + 2 {
+            let run = runs.get(at).into_iter().flatten();
+            let hashes: Vec<_> = run.map(|step| hash_key(&make(announced(step)))).collect();
+            table.announce(&store, &hashes);
+            let in_use = at.checked_sub(2).map(|used| &runs[used]);
+            for step in in_use.into_iter().flatten() {
+                let store = &mut store;
+                let used = match *step {
+                    Step::Update(key) => make(key),
+                    Step::Instead(_, key) => make(key),
+                    Step::RemoveAndUpdate(other, key) => {
+                        let other = make(other);
+                        table.remove(store, hash_key(&other), &other).unwrap();
+                        make(key)
+                    }
+                    Step::PutAndUpdate(other, key) => {
+                        let other = make(other);
+                        table.put(store, hash_key(&other), &other, initial).unwrap();
+                        make(key)
+                    }
+                };
+                let hash = hash_key(&used);
+                let before = table.get(store, hash, &used).unwrap();
+                table.update(store, hash, &used, initial, change).unwrap();
+                let mut expected = before.unwrap_or_else(|| initial.clone());
+                change(&mut expected);
+                assert_eq!(table.get(store, hash, &used).unwrap(), Some(expected));
+            }
+        }
+        store.verify().unwrap();
+        assert_eq!(table.len(&store), model.len() as u64);
+        for (key, value) in model {
+            let found = table.get(&store, hash_key(key), key).unwrap();
+            assert_eq!(found.as_ref(), Some(value), "{key:?}");
+        }
+    }
+
+    /// The key that a step's announcement names.
+    fn announced(step: &Step) -> u16 {
+        match *step {
+            Step::Update(key)
+            | Step::RemoveAndUpdate(_, key)
+            | Step::PutAndUpdate(_, key)
+            | Step::Instead(key, _) => key,
         }
     }
 

@@ -1,5 +1,6 @@
 //! A typed keyed table: one value a key.
 
+use std::cell::RefCell;
 use std::marker::PhantomData;
 
 use rkyv::rancor::BoxedError;
@@ -34,6 +35,8 @@ use crate::value::{self, Value};
 #[derive(Debug)]
 pub struct ValueTable<K: ?Sized, V> {
     pub(super) table: HashTable,
+    /// What is known of the keys to come, where the table keeps it.
+    ahead: Option<Box<RefCell<Lookahead>>>,
     key: PhantomData<fn(&K)>,
     value: PhantomData<V>,
 }
@@ -78,9 +81,31 @@ impl<K: Key + ?Sized, V: Value> ValueTable<K, V> {
         }
         Ok(Self {
             table,
+            ahead: None,
             key: PhantomData,
             value: PhantomData,
         })
+    }
+
+    /// The table as one that keeps what it finds ahead by [`ValueTable::announce`], for all accesses
+    /// that follow.
+    #[must_use]
+    pub fn announcing(self) -> Self {
+        let ahead = Some(Box::new(RefCell::new(self.lookahead())));
+        Self { ahead, ..self }
+    }
+
+    /// Announces a run of keys, as [`ValueTable::look_ahead`] does, to the table itself; loads their
+    /// lines only where it is not [announcing](ValueTable::announcing).
+    ///
+    /// # Panics
+    /// If there are more than [`RUN_KEYS_MAX`](crate::RUN_KEYS_MAX) keys.
+    #[inline]
+    pub fn announce(&self, store: &Store, hashes: &[KeyHash]) {
+        match &self.ahead {
+            Some(ahead) => self.look_ahead(store, &mut ahead.borrow_mut(), hashes),
+            None => self.prefetch(store, hashes),
+        }
     }
 
     /// Values of one length that lie beside their keys are written straight over the old ones.
@@ -145,7 +170,14 @@ impl<K: Key + ?Sized, V: Value> ValueTable<K, V> {
 
     #[inline]
     fn find(&self, arena: &Arena, hash: KeyHash, key: &[u8]) -> Option<Found> {
-        self.table.find(arena, Self::GEOMETRY, hash, key)
+        match &self.ahead {
+            None => self.table.find(arena, Self::GEOMETRY, hash, key),
+            Some(ahead) => {
+                let ahead = &mut ahead.borrow_mut();
+                self.table
+                    .find_in_use(arena, Self::GEOMETRY, ahead, hash, key)
+            }
+        }
     }
 
     /// Changes the value of a key, starting from `initial` where there is none, and gives what

@@ -97,7 +97,7 @@ const EXPIRE_SLICE: usize = 64;
 /// A table that is opened by its name.
 pub(super) trait DeclaredTable<K: ?Sized> {
     fn open(&self, store: &mut Store) -> Result<(), FlowError>;
-    /// Announces records; for tables in which a hash alone tells where their state lies.
+    /// Announces a run of records, two runs before it comes; for tables in which a hash alone tells where their state lies.
     fn prefetch(&self, store: &Store, hashes: &[KeyHash]) {
         let _ = (store, hashes);
     }
@@ -169,11 +169,11 @@ impl<T> TableSlot<T> {
 
 impl<K: Key + ?Sized, V: Value> DeclaredTable<K> for TableSlot<ValueTable<K, V>> {
     fn open(&self, store: &mut Store) -> Result<(), FlowError> {
-        self.fill(ValueTable::open(store, &self.name))
+        self.fill(ValueTable::open(store, &self.name).map(ValueTable::announcing))
     }
 
     fn prefetch(&self, store: &Store, hashes: &[KeyHash]) {
-        self.table().prefetch(store, hashes);
+        self.table().announce(store, hashes);
     }
 
     fn walked(&self) -> Option<&dyn WalkedTable<K>> {
