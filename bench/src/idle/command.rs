@@ -91,11 +91,8 @@ pub fn run(arguments: &IdleArguments, out: &mut impl Write) -> Result<(), Measur
 
 fn drivers() -> Vec<Driver> {
     let best = choose_driver(DriverChoice::Auto).map(|decision| decision.driver);
-    let glommio = best.ok().filter(|driver| *driver == Driver::Glommio);
-    [Some(Driver::Thread), glommio]
-        .into_iter()
-        .flatten()
-        .collect()
+    let ring = best.ok().filter(|driver| *driver == Driver::Glommio);
+    [Some(Driver::Thread), ring].into_iter().flatten().collect()
 }
 
 fn measure(
