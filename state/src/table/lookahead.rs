@@ -6,9 +6,9 @@
 //! 2. These lines have come: the tags name the likely record of each key, whose line is asked for.
 //! 3. The run is in use: [`ValueTable::update_ahead`] compares the likely record's key and is done.
 //!
-//! A table that [announces to itself](super::ValueTable::announcing) keeps its runs beside it, and all
-//! accesses look there first: users who may access a key once, often, or not at all need no calls of
-//! their own.
+//! A table that [announces to itself](super::ValueTable::announcing) keeps its runs beside it, and
+//! all accesses look there first: users who may access a key once, often, or not at all need no
+//! calls of their own.
 //!
 //! So a record waits for memory in no step, and its use looks neither at the directory nor, but for
 //! one key in six, at tags. What was found is believed as long as the arena's layout version is

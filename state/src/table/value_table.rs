@@ -95,8 +95,8 @@ impl<K: Key + ?Sized, V: Value> ValueTable<K, V> {
         Self { ahead, ..self }
     }
 
-    /// Announces a run of keys, as [`ValueTable::look_ahead`] does, to the table itself; loads their
-    /// lines only where it is not [announcing](ValueTable::announcing).
+    /// Announces a run of keys, as [`ValueTable::look_ahead`] does, to the table itself; loads
+    /// their lines only where it is not [announcing](ValueTable::announcing).
     ///
     /// # Panics
     /// If there are more than [`RUN_KEYS_MAX`](crate::RUN_KEYS_MAX) keys.
