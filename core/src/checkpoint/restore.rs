@@ -23,8 +23,8 @@ pub enum RestoreMode {
     /// with memory. Until then records may wait for page faults, and no checkpoint is made.
     ///
     /// The deltas since the base are applied before the first record in any case. A job that goes
-    /// on with another number of shards is restored eagerly, and so are one that drops tables, shards
-    /// without an image, and storages that cannot map.
+    /// on with another number of shards is restored eagerly, and so are one that drops tables,
+    /// shards without an image, and storages that cannot map.
     Mapped,
 }
 

@@ -87,8 +87,8 @@ impl<K: Key + ?Sized, V: Value> ValueTable<K, V> {
         })
     }
 
-    /// The table as one that keeps what it finds ahead by [`ValueTable::announce`], for all accesses
-    /// that follow.
+    /// The table as one that keeps what it finds ahead by [`ValueTable::announce`], for all
+    /// accesses that follow.
     #[must_use]
     pub fn announcing(self) -> Self {
         let ahead = Some(Box::new(RefCell::new(self.lookahead())));

@@ -12,7 +12,8 @@ pub struct ProcessContext<'a, K: ?Sized> {
     pub(in crate::flow) now_ms: u64,
     /// When the record in hand entered the flow.
     pub(in crate::flow) stamp_ns: u64,
-    /// False while timers fire because the input has ended: then no timer is set and no walk started.
+    /// False while timers fire because the input has ended: then no timer is set and no walk
+    /// started.
     pub(in crate::flow) may_schedule: bool,
     /// The (first) exchange behind which the operator stands.
     pub(in crate::flow) exchange: usize,

@@ -97,7 +97,8 @@ const EXPIRE_SLICE: usize = 64;
 /// A table that is opened by its name.
 pub(super) trait DeclaredTable<K: ?Sized> {
     fn open(&self, store: &mut Store) -> Result<(), FlowError>;
-    /// Announces a run of records, two runs before it comes; for tables in which a hash alone tells where their state lies.
+    /// Announces a run of records, two runs before it comes; for tables in which a hash alone tells
+    /// where their state lies.
     fn prefetch(&self, store: &Store, hashes: &[KeyHash]) {
         let _ = (store, hashes);
     }
@@ -215,7 +216,10 @@ impl<K: ?Sized, M: Key + ?Sized, V: Value> DeclaredTable<K> for TableSlot<Broadc
 
 /// What keys have in a table: `is_empty_at` for those of many entries a key.
 macro_rules! walked {
-    ($table:ty, [$($other:ident),*], |$self:ident, $store:ident, $hash:ident, $key:ident| $has:expr) => {
+    (
+        $table:ty, [$($other:ident),*],
+        |$self:ident, $store:ident, $hash:ident, $key:ident| $has:expr
+    ) => {
         impl<K: Key + ?Sized, $($other: Key + ?Sized,)* V: Value> WalkedTable<K>
             for TableSlot<$table>
         {

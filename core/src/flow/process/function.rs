@@ -90,8 +90,9 @@ pub trait Process<R: Record + ?Sized, K: ?Sized>: 'static {
         Ok(())
     }
 
-    /// Takes a key that a walk has come to, one that [`KeyWalks::start`](crate::KeyWalks::start) was
-    /// told `argument` for; `cx` is that of the key.
+    /// Takes a key that a walk has come to, one that
+    /// [`KeyWalks::start`](crate::KeyWalks::start) was told `argument` for; `cx` is that of the
+    /// key.
     ///
     /// # Errors
     /// Whatever should end the job.

@@ -96,7 +96,10 @@ pub(super) trait Expiring<K: ?Sized>: Sized + 'static {
 }
 
 macro_rules! expiring {
-    ($table:ty, [$($key:ident),+], |$self:ident, $store:ident, $hash:ident, $k:ident| $has:expr) => {
+    (
+        $table:ty, [$($key:ident),+],
+        |$self:ident, $store:ident, $hash:ident, $k:ident| $has:expr
+    ) => {
         impl<$($key: Key + ?Sized,)+ V: Value + Clone> Expiring<K> for $table {
             fn open(store: &mut Store, name: &str, expiry: Expiry) -> Result<Self, StateError> {
                 Self::open(store, name, expiry)
