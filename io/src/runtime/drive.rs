@@ -69,12 +69,17 @@ impl<L: PinnedLoop> Drive<L> {
                     Next::Step
                 }
                 IdleStep::Park(bound) => self.lie_down(bound),
+                IdleStep::Rest(bound) => {
+                    self.turns.set_resting(true);
+                    self.lie_down(bound)
+                }
             },
         }
     }
 
     /// Called when a park or a pause between steps has ended.
     pub(super) fn get_up(&mut self) {
+        self.turns.set_resting(false);
         self.bell.get_up();
     }
 
@@ -86,7 +91,7 @@ impl<L: PinnedLoop> Drive<L> {
             Turn::Idle if self.bell.is_asleep() => return Next::Park(bound),
             Turn::Idle => Next::Step,
         };
-        self.bell.get_up();
+        self.get_up();
         next
     }
 

@@ -38,8 +38,9 @@ pub struct LoopSpec {
 /// or in the loop's destructor ends this thread only and comes back from [`PinnedThread::join`].
 ///
 /// An idle loop keeps turning for 50 us (or, where it may not spin, yields once) and then parks
-/// until its bell rings, but never longer than 1 ms, and 4 ms once it has been idle for about 130
-/// ms: that is the delay with which it sees a source that has no bell.
+/// until its bell rings, but never longer than 1 ms, 4 ms once it has been idle for about 130 ms,
+/// and 20 ms once it has been for a second: that is the delay with which it sees a source that has
+/// no bell.
 ///
 /// # Errors
 /// [`IoError::Thread`] if the system refuses the thread or the CPU, or glommio refuses an executor.

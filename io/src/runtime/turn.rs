@@ -1,7 +1,7 @@
 //! What a pinned loop is: turns that never block, counted.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// What one turn of a pinned loop did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,21 +30,37 @@ pub trait PinnedLoop {
 
 /// How many turns a loop has made; clones read the same count.
 #[derive(Clone, Debug, Default)]
-pub struct TurnCounter(Arc<AtomicU64>);
+pub struct TurnCounter(Arc<Turns>);
+
+#[derive(Debug, Default)]
+struct Turns {
+    count: AtomicU64,
+    /// Whether the loop is parked after a long idle time, for longer than the others park.
+    is_resting: AtomicBool,
+}
 
 impl TurnCounter {
     /// Turns so far. A count that stands still belongs to a loop that is parked, stuck in one turn,
     /// or ended.
     #[must_use]
     pub fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+        self.0.count.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn is_resting(&self) -> bool {
+        self.0.is_resting.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_resting(&self, is_resting: bool) {
+        self.0.is_resting.store(is_resting, Ordering::Relaxed);
     }
 
     /// Counts one turn. Only the loop's own thread calls this, so a load and a store replace the
     /// locked addition.
     pub(super) fn advance(&self) {
-        self.0.store(
-            self.0.load(Ordering::Relaxed).wrapping_add(1),
+        let count = &self.0.count;
+        count.store(
+            count.load(Ordering::Relaxed).wrapping_add(1),
             Ordering::Relaxed,
         );
     }

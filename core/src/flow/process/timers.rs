@@ -19,8 +19,8 @@ const NAMESPACE: u64 = 0;
 /// what a timer does is neither lost nor done twice by a crash, and one that became due while the
 /// job was down fires when it runs again. Due timers fire by rising time, before the records that
 /// the shard sees at the same time. A timer fires up to 4 ms late on an idle shard (its loop wakes
-/// that often), and up to a turn of the loop late on a busy one, as long as due timers do not come
-/// faster than they can be handled.
+/// that often), up to 20 ms on one that has had nothing to do for a second, and up to a turn of the
+/// loop late on a busy one, as long as due timers do not come faster than they can be handled.
 ///
 /// ```
 /// use frazil::{Flow, Sink, Source};
