@@ -60,7 +60,7 @@ fn settings(folder: &Path, driver: &str) -> String {
     let settings = serde_json::json!({
         "files": [folder.join("input.txt")],
         "rounds": 1,
-        "engine": { "core_count": 1, "driver": driver },
+        "engine": { "core_count": 1, "driver": driver, "barriers": { "mode": "aligned" } },
         "checkpoint_every": { "secs": 1, "nanos": 0 },
         "checkpoints": folder.join("checkpoints"),
         "output": folder.join("output"),

@@ -96,7 +96,7 @@ fn sigterm_stops_after_a_last_checkpoint_from_which_a_later_start_goes_on() {
     let settings = serde_json::json!({
         "files": [path("input.txt")],
         "rounds": 1_000_000_000,
-        "engine": { "core_count": 1, "driver": "thread" },
+        "engine": { "core_count": 1, "driver": "thread", "barriers": { "mode": "aligned" } },
         "checkpoint_every": { "secs": 100_000, "nanos": 0 },
         "checkpoints": path("checkpoints"),
         "output": path("output"),

@@ -69,7 +69,7 @@ pub(crate) use listener::Listening;
 pub(crate) use operator_match::{flow_fingerprint, operator_entries};
 pub(crate) use outlets::Outlets;
 pub(crate) use recovery::{JobView, Recovered, preflight, recover};
-pub(crate) use savepoint::write_savepoint;
+pub(crate) use savepoint::{has_nothing_in_flight, write_savepoint};
 pub(crate) use shard_watch::{OperatorOf, ShardWatch};
 pub(crate) use stored::stored_checkpoints;
 pub(crate) use template::ManifestTemplate;

@@ -81,6 +81,14 @@ pub(crate) fn write_savepoint(
     })
 }
 
+/// Whether a checkpoint can become a savepoint as it is.
+///
+/// # Errors
+/// A missing or damaged manifest.
+pub(crate) fn has_nothing_in_flight(source: &dyn Storage, checkpoint: u64) -> Result<bool, Error> {
+    Ok(read_manifest(source, checkpoint)?.in_flight.is_empty())
+}
+
 /// What a full disk left is given back; failing at that changes nothing: without a manifest there
 /// is no savepoint.
 fn remove_images(destination: &dyn Storage, manifest: &Manifest) {

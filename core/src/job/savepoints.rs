@@ -9,8 +9,8 @@ use frazil_io::storage::{FileStorage, Storage};
 use super::handle::JobHandle;
 use super::shared::{RunLinks, Shared};
 use crate::checkpoint::{
-    KeepCommand, Notice, SavepointReport, WriteBudget, WriterCommand, newest_checkpoint,
-    write_savepoint,
+    KeepCommand, Notice, SavepointReport, WriteBudget, WriterCommand, has_nothing_in_flight,
+    newest_checkpoint, write_savepoint,
 };
 use crate::error::Error;
 use crate::statistics::Statistics;
@@ -50,7 +50,10 @@ impl JobHandle {
             let held = Hold::newest(&self.shared)?;
             tries += 1;
             // A newer one, with records in flight, may have come already, and this one be gone.
-            if held.checkpoint == aligned.checkpoint || tries == SAVEPOINT_TRIES_MAX {
+            if held.checkpoint == aligned.checkpoint
+                || tries == SAVEPOINT_TRIES_MAX
+                || has_nothing_in_flight(&**source, held.checkpoint)?
+            {
                 return write_savepoint(source, held.checkpoint, &destination, &held.links.budget);
             }
         }

@@ -53,8 +53,8 @@ pub struct LoopSpec {
 /// when their loops end and are used again, with their names, by later loops on the same CPU, since
 /// an executor that ends leaves a file descriptor and 1 KiB behind; a loop then starts in 0.1 ms.
 /// Measured on two virtual CPUs, a loop parked for 4 ms at a time takes 0.5 to 0.9 % of a CPU on a
-/// plain thread and 1.7 to 2.2 % on glommio (1.7 % and 3.9 % during the first 130 ms), one for 20 ms
-/// 0.2 and 0.5 %; waking it takes 25 to 55 us.
+/// plain thread and 1.7 to 2.2 % on glommio (1.7 % and 3.9 % during the first 130 ms), one for
+/// 20 ms 0.2 and 0.5 %; waking it takes 25 to 55 us.
 pub fn spawn_pinned<L, F>(driver: Driver, spec: LoopSpec, make: F) -> Result<PinnedThread, IoError>
 where
     F: FnOnce() -> L + Send + 'static,
