@@ -169,10 +169,18 @@ fn full(checkpoints: Checkpoints) -> (MemoryStorage, Permits, JobHandle) {
     (disk, permits, handle)
 }
 
-/// Asks for a checkpoint while the sink takes a few buffers now and then.
-fn checkpoint(handle: &JobHandle, permits: &Permits) -> Result<CheckpointReport, Error> {
+/// Asks for a checkpoint while the sink takes a few buffers now and then; where the barrier
+/// `overtakes`, none before all shards have frozen.
+fn checkpoint(
+    handle: &JobHandle,
+    permits: &Permits,
+    overtakes: bool,
+) -> Result<CheckpointReport, Error> {
     std::thread::scope(|scope| {
         let asked = scope.spawn(|| handle.checkpoint());
+        while overtakes && !asked.is_finished() && !has_frozen(handle) {
+            std::thread::yield_now();
+        }
         for _ in 0..ROUNDS {
             permits.give(PERMITS);
             let given = permits.0.load(Ordering::Relaxed);
@@ -182,6 +190,13 @@ fn checkpoint(handle: &JobHandle, permits: &Permits) -> Result<CheckpointReport,
         }
         asked.join().expect("no panic")
     })
+}
+
+/// Whether all shards have frozen for the newest checkpoint.
+fn has_frozen(handle: &JobHandle) -> bool {
+    let history = handle.checkpoint_history();
+    let newest = history.last();
+    newest.is_some_and(|trace| trace.shards.iter().all(|shard| shard.align.is_some()))
 }
 
 /// Ends a job whose sink is slow.
@@ -199,7 +214,7 @@ fn reference() -> BTreeMap<Row, u64> {
 
 fn completes_and_comes_back_once(checkpoints: &Checkpoints) {
     let (disk, permits, handle) = full(checkpoints.clone());
-    let report = checkpoint(&handle, &permits).expect("completes within its timeout");
+    let report = checkpoint(&handle, &permits, true).expect("completes within its timeout");
     assert_overtook(&handle, &report);
     let read = handle.statistics().record_count;
     let taken = u64::try_from(PERMITS * ROUNDS).expect("positive") + 4;
@@ -236,7 +251,7 @@ fn assert_overtook(handle: &JobHandle, report: &CheckpointReport) {
 fn barrier_that_waits_for_its_turn_does_not_get_past_a_slow_sink() {
     let checkpoints = Checkpoints::manual().timeout(Duration::from_millis(300));
     let (_disk, permits, handle) = full(checkpoints);
-    let dropped = checkpoint(&handle, &permits).expect_err("the sink takes too little");
+    let dropped = checkpoint(&handle, &permits, false).expect_err("the sink takes too little");
     assert!(
         matches!(dropped, Error::CheckpointDropped { .. }),
         "{dropped:?}"
@@ -261,7 +276,7 @@ fn timeout_set_while_the_job_runs_lets_the_next_barrier_overtake() {
     let settings = handle.checkpoint_settings();
     let settings = settings.alignment_timeout(Duration::from_millis(10));
     handle.change_checkpoints(settings).expect("valid");
-    let report = checkpoint(&handle, &permits).expect("completes within its timeout");
+    let report = checkpoint(&handle, &permits, true).expect("completes within its timeout");
     assert_overtook(&handle, &report);
     end(handle, &permits);
 }
@@ -270,7 +285,7 @@ fn timeout_set_while_the_job_runs_lets_the_next_barrier_overtake() {
 fn changed_flow_does_not_take_over_records_in_flight() {
     let checkpoints = Checkpoints::manual().mode(CheckpointMode::Unaligned);
     let (disk, permits, handle) = full(checkpoints.clone());
-    checkpoint(&handle, &permits).expect("completes within its timeout");
+    checkpoint(&handle, &permits, true).expect("completes within its timeout");
     let killed = disk.after_process_crash();
     end(handle, &permits);
     let refused = start_flow(&killed, 2, checkpoints, &Permits::default(), true);
