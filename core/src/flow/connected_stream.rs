@@ -9,8 +9,8 @@ use super::open_end::OpenEnd;
 use super::operators::{Connected, KeyOf, KeyedInput, ProcessHead};
 use super::out::Out;
 use super::process::{
-    BroadcastContext, BroadcastProcess, Each, NoTimer, OnBroadcast, ProcessContext, ProcessResult,
-    States,
+    BroadcastContext, BroadcastProcess, Each, NoKeyCall, OnBroadcast, ProcessContext,
+    ProcessResult, States,
 };
 use super::record::Record;
 use super::shapes::BroadcastStream;
@@ -88,7 +88,7 @@ impl<'f, R: ?Sized, K: ?Sized, X> KeyedStream<'f, R, K, X> {
 
 /// What closures for both streams make.
 type ToldStream<'f, R, K, X, S, U, F, G, B> =
-    ProcessedStream<'f, R, K, X, Each<S, U, F, NoTimer, OnBroadcast<G>>, Connected<B>>;
+    ProcessedStream<'f, R, K, X, Each<S, U, F, NoKeyCall, OnBroadcast<G>>, Connected<B>>;
 
 #[expect(
     private_bounds,

@@ -13,8 +13,7 @@ use super::operators::{
 };
 use super::out::Out;
 use super::process::{
-    Each, NoTimer, OnTimer, OnVisit, Process, ProcessContext, ProcessResult, SideOutput, States,
-    TimerCall, VisitCall,
+    Each, KeyCall, NoKeyCall, OnKey, Process, ProcessContext, ProcessResult, SideOutput, States,
 };
 use super::record::{Keyed, Plain, Record};
 use super::stream::Stream;
@@ -259,12 +258,12 @@ where
 
 /// What closures with one for timers make.
 type TimedStream<'f, R, K, X, C, S, U, F, T, G, V> =
-    ProcessedStream<'f, R, K, X, Each<S, U, F, OnTimer<T>, G, V>, C>;
+    ProcessedStream<'f, R, K, X, Each<S, U, F, OnKey<T>, G, V>, C>;
 
 #[expect(private_bounds, reason = "visit calls are made by on_visit only")]
-impl<'f, R, K, X, C, S, U, F, G, V> ProcessedStream<'f, R, K, X, Each<S, U, F, NoTimer, G, V>, C>
+impl<'f, R, K, X, C, S, U, F, G, V> ProcessedStream<'f, R, K, X, Each<S, U, F, NoKeyCall, G, V>, C>
 where
-    V: VisitCall<S, K, U>,
+    V: KeyCall<S, K, U>,
     R: Record + ?Sized,
     K: ?Sized + 'static,
     G: 'static,
@@ -295,7 +294,7 @@ where
 
 /// What closures with one for the keys of walks make.
 type VisitedStream<'f, R, K, X, C, S, U, F, T, G, V> =
-    ProcessedStream<'f, R, K, X, Each<S, U, F, T, G, OnVisit<V>>, C>;
+    ProcessedStream<'f, R, K, X, Each<S, U, F, T, G, OnKey<V>>, C>;
 
 #[expect(private_bounds, reason = "timer calls are made by on_timer only")]
 impl<'f, R, K, X, C, S, U, F, T, G> ProcessedStream<'f, R, K, X, Each<S, U, F, T, G>, C>
@@ -305,7 +304,7 @@ where
     G: 'static,
     S: 'static,
     U: Record + ?Sized,
-    T: TimerCall<S, K, U>,
+    T: KeyCall<S, K, U>,
     F: for<'a, 'b> FnMut(
             &mut S,
             R::Ref<'a>,
@@ -335,13 +334,13 @@ where
 )]
 impl<R, K, X, C, S, U, F, T, G, V> ProcessedStream<'_, R, K, X, Each<S, U, F, T, G, V>, C>
 where
-    V: VisitCall<S, K, U>,
+    V: KeyCall<S, K, U>,
     R: Record + ?Sized,
     K: ?Sized + 'static,
     G: 'static,
     S: 'static,
     U: Record + ?Sized,
-    T: TimerCall<S, K, U>,
+    T: KeyCall<S, K, U>,
     F: for<'a, 'b> FnMut(
             &mut S,
             R::Ref<'a>,

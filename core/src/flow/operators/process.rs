@@ -148,15 +148,8 @@ where
         let (process, out, exchange) = (&mut self.process, &mut self.out, self.exchange);
         out.clear();
         let result = timer.with_key(|key| {
-            let mut context = ProcessContext {
-                store: &mut *cx.store,
-                hash: hash_key(key),
-                key,
-                now_ms: cx.now_ms,
-                stamp_ns: cx.stamp_ns,
-                may_schedule: due == Due::ByNow,
-                exchange,
-            };
+            let may_schedule = due == Due::ByNow;
+            let mut context = ProcessContext::of(cx, hash_key(key), key, may_schedule, exchange);
             process.timer(timer.time(), &mut context, out)
         });
         self.emit(result, next, cx);
@@ -176,15 +169,7 @@ where
             if !declared.has(state, cx.store, hash, key)? {
                 return Ok(());
             }
-            let mut context = ProcessContext {
-                store: &mut *cx.store,
-                hash,
-                key,
-                now_ms: cx.now_ms,
-                stamp_ns: cx.stamp_ns,
-                may_schedule: true,
-                exchange,
-            };
+            let mut context = ProcessContext::of(cx, hash, key, true, exchange);
             process.visit(argument, &mut context, out)
         });
         self.emit(visited.expect("bytes that a key gave"), next, cx);
@@ -242,15 +227,7 @@ where
         let (process, out, exchange) = (&mut self.process, &mut self.out, self.exchange);
         out.clear();
         let result = self.key.with_key(record, |key| {
-            let mut context = ProcessContext {
-                store: &mut *cx.store,
-                hash,
-                key,
-                now_ms: cx.now_ms,
-                stamp_ns: cx.stamp_ns,
-                may_schedule: true,
-                exchange,
-            };
+            let mut context = ProcessContext::of(cx, hash, key, true, exchange);
             process.record(record, &mut context, out)
         });
         self.emit(result, next, cx);

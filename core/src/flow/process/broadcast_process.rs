@@ -1,7 +1,7 @@
 //! The code that a connected keyed stream runs for a record of the broadcast stream.
 
 use super::context::BroadcastContext;
-use super::function::{Each, Process, ProcessResult, TimerCall, VisitCall};
+use super::function::{Each, KeyCall, Process, ProcessResult};
 use crate::flow::out::Out;
 use crate::flow::process::ProcessContext;
 use crate::flow::record::Record;
@@ -89,8 +89,8 @@ where
     K: ?Sized + 'static,
     S: 'static,
     U: Record + ?Sized,
-    T: TimerCall<S, K, U>,
-    V: VisitCall<S, K, U>,
+    T: KeyCall<S, K, U>,
+    V: KeyCall<S, K, U>,
     F: for<'a, 'b> FnMut(
             &mut S,
             R::Ref<'a>,

@@ -2,6 +2,8 @@
 
 use frazil_state::{KeyHash, Store};
 
+use crate::shard::Context;
+
 /// The key in hand, the time, and the way to the key's states.
 ///
 /// Every access to a state goes through the context, which says which key's state it is.
@@ -60,6 +62,28 @@ pub trait ReadContext: sealed::Sealed {
 
     #[doc(hidden)]
     fn may_schedule(&self) -> bool;
+}
+
+impl<'a, K: ?Sized> ProcessContext<'a, K> {
+    /// That of a key in what a shard's stage may touch.
+    #[inline]
+    pub(in crate::flow) fn of(
+        cx: &'a mut Context<'_>,
+        hash: KeyHash,
+        key: &'a K,
+        may_schedule: bool,
+        exchange: usize,
+    ) -> Self {
+        Self {
+            now_ms: cx.now_ms,
+            stamp_ns: cx.stamp_ns,
+            store: &mut *cx.store,
+            hash,
+            key,
+            may_schedule,
+            exchange,
+        }
+    }
 }
 
 impl<K: ?Sized> ReadContext for ProcessContext<'_, K> {

@@ -124,7 +124,7 @@ pub enum PendingTimers {
 }
 
 /// A process function made of a closure and what it works on.
-pub struct Each<S, U: ?Sized, F, T = NoTimer, G = (), V = NoVisit> {
+pub struct Each<S, U: ?Sized, F, T = NoKeyCall, G = (), V = NoKeyCall> {
     states: S,
     each: F,
     timer: T,
@@ -141,9 +141,9 @@ impl<S, U: ?Sized, F> Each<S, U, F> {
         Self {
             states,
             each,
-            timer: NoTimer,
+            timer: NoKeyCall,
             on_broadcast: (),
-            on_visit: NoVisit,
+            on_visit: NoKeyCall,
             pending: PendingTimers::Discard,
             made: PhantomData,
         }
@@ -152,7 +152,7 @@ impl<S, U: ?Sized, F> Each<S, U, F> {
     pub(in crate::flow) fn with_broadcast<G>(
         self,
         on_broadcast: G,
-    ) -> Each<S, U, F, NoTimer, OnBroadcast<G>> {
+    ) -> Each<S, U, F, NoKeyCall, OnBroadcast<G>> {
         Each {
             states: self.states,
             each: self.each,
@@ -165,12 +165,12 @@ impl<S, U: ?Sized, F> Each<S, U, F> {
     }
 }
 
-impl<S, U: ?Sized, F, G, V> Each<S, U, F, NoTimer, G, V> {
-    pub(in crate::flow) fn with_timer<T>(self, timer: T) -> Each<S, U, F, OnTimer<T>, G, V> {
+impl<S, U: ?Sized, F, G, V> Each<S, U, F, NoKeyCall, G, V> {
+    pub(in crate::flow) fn with_timer<T>(self, timer: T) -> Each<S, U, F, OnKey<T>, G, V> {
         Each {
             states: self.states,
             each: self.each,
-            timer: OnTimer(timer),
+            timer: OnKey(timer),
             on_broadcast: self.on_broadcast,
             on_visit: self.on_visit,
             pending: self.pending,
@@ -179,14 +179,14 @@ impl<S, U: ?Sized, F, G, V> Each<S, U, F, NoTimer, G, V> {
     }
 }
 
-impl<S, U: ?Sized, F, T, G> Each<S, U, F, T, G, NoVisit> {
-    pub(in crate::flow) fn with_visit<V>(self, on_visit: V) -> Each<S, U, F, T, G, OnVisit<V>> {
+impl<S, U: ?Sized, F, T, G> Each<S, U, F, T, G, NoKeyCall> {
+    pub(in crate::flow) fn with_visit<V>(self, on_visit: V) -> Each<S, U, F, T, G, OnKey<V>> {
         Each {
             states: self.states,
             each: self.each,
             timer: self.timer,
             on_broadcast: self.on_broadcast,
-            on_visit: OnVisit(on_visit),
+            on_visit: OnKey(on_visit),
             pending: self.pending,
             made: PhantomData,
         }
@@ -206,25 +206,26 @@ impl<S, U: ?Sized, F, T, G, V> Each<S, U, F, T, G, V> {
     }
 }
 
-/// What closures do with a due timer.
-pub(crate) trait TimerCall<S, K: ?Sized, U: Record + ?Sized>: 'static {
+/// What closures do with a key for which no record has come: one whose timer is due, or that a walk
+/// has come to. `number` is the timer's time in ms, or what the walk was told.
+pub(crate) trait KeyCall<S, K: ?Sized, U: Record + ?Sized>: 'static {
     fn call(
         &mut self,
         states: &mut S,
-        time_ms: u64,
+        number: u64,
         cx: &mut ProcessContext<'_, K>,
         out: &mut Out<U>,
     ) -> ProcessResult;
 }
 
 /// Nothing.
-pub struct NoTimer;
+pub struct NoKeyCall;
 
-impl<S, K: ?Sized, U: Record + ?Sized> TimerCall<S, K, U> for NoTimer {
+impl<S, K: ?Sized, U: Record + ?Sized> KeyCall<S, K, U> for NoKeyCall {
     fn call(
         &mut self,
         _states: &mut S,
-        _time_ms: u64,
+        _number: u64,
         _cx: &mut ProcessContext<'_, K>,
         _out: &mut Out<U>,
     ) -> ProcessResult {
@@ -233,9 +234,9 @@ impl<S, K: ?Sized, U: Record + ?Sized> TimerCall<S, K, U> for NoTimer {
 }
 
 /// A call of a closure.
-pub struct OnTimer<T>(T);
+pub struct OnKey<T>(T);
 
-impl<S, K, U, T> TimerCall<S, K, U> for OnTimer<T>
+impl<S, K, U, T> KeyCall<S, K, U> for OnKey<T>
 where
     K: ?Sized,
     U: Record + ?Sized,
@@ -246,59 +247,11 @@ where
     fn call(
         &mut self,
         states: &mut S,
-        time_ms: u64,
+        number: u64,
         cx: &mut ProcessContext<'_, K>,
         out: &mut Out<U>,
     ) -> ProcessResult {
-        (self.0)(states, time_ms, cx, out)
-    }
-}
-
-/// What closures do with a key of a walk.
-pub(crate) trait VisitCall<S, K: ?Sized, U: Record + ?Sized>: 'static {
-    fn call(
-        &mut self,
-        states: &mut S,
-        argument: u64,
-        cx: &mut ProcessContext<'_, K>,
-        out: &mut Out<U>,
-    ) -> ProcessResult;
-}
-
-/// Nothing.
-pub struct NoVisit;
-
-impl<S, K: ?Sized, U: Record + ?Sized> VisitCall<S, K, U> for NoVisit {
-    fn call(
-        &mut self,
-        _states: &mut S,
-        _argument: u64,
-        _cx: &mut ProcessContext<'_, K>,
-        _out: &mut Out<U>,
-    ) -> ProcessResult {
-        Ok(())
-    }
-}
-
-/// A call of a closure.
-pub struct OnVisit<V>(V);
-
-impl<S, K, U, V> VisitCall<S, K, U> for OnVisit<V>
-where
-    K: ?Sized,
-    U: Record + ?Sized,
-    V: for<'b> FnMut(&mut S, u64, &mut ProcessContext<'b, K>, &mut Out<U>) -> ProcessResult
-        + 'static,
-{
-    #[inline]
-    fn call(
-        &mut self,
-        states: &mut S,
-        argument: u64,
-        cx: &mut ProcessContext<'_, K>,
-        out: &mut Out<U>,
-    ) -> ProcessResult {
-        (self.0)(states, argument, cx, out)
+        (self.0)(states, number, cx, out)
     }
 }
 
@@ -309,8 +262,8 @@ where
     G: 'static,
     S: 'static,
     U: Record + ?Sized,
-    T: TimerCall<S, K, U>,
-    V: VisitCall<S, K, U>,
+    T: KeyCall<S, K, U>,
+    V: KeyCall<S, K, U>,
     F: for<'a, 'b> FnMut(
             &mut S,
             R::Ref<'a>,

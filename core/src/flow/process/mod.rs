@@ -40,5 +40,5 @@ pub use value_state::ValueState;
 
 pub(super) use broadcast_process::OnBroadcast;
 pub(super) use declared::Declared;
-pub(super) use function::{Each, NoTimer, OnTimer, OnVisit, TimerCall, VisitCall};
+pub(super) use function::{Each, KeyCall, NoKeyCall, OnKey};
 pub(super) use keys_in_hand::KeysInHand;
