@@ -6,16 +6,14 @@
 use std::time::Instant;
 
 use frazil_io::storage::Storage;
-use frazil_state::StoreConfig;
 
 use super::beginning::newest_checkpoint;
-use super::identity::{JobIdentity, check_tables};
+use super::identity::check_tables;
 use super::ledger::Ledger;
 use super::outlets::Outlets;
-use super::recovery::{Chosen, Recovered, next_epoch, restore};
-use super::restore::{RestoreMode, RestoredShards};
+use super::recovery::{JobView, Recovered, next_epoch, restore};
+use super::restore::RestoreMode;
 use crate::error::Error;
-use crate::flow::FlowPlan;
 
 /// A checkpoint to start from.
 pub(crate) struct Savepoint<'a> {
@@ -47,9 +45,7 @@ impl<'a> Savepoint<'a> {
 pub(crate) fn recover_from_savepoint(
     savepoint: &Savepoint<'_>,
     storage: Option<&dyn Storage>,
-    identity: &JobIdentity,
-    plan: &FlowPlan,
-    configs: &[StoreConfig],
+    job: JobView<'_>,
     outlets: &mut Outlets,
 ) -> Result<Recovered, Error> {
     let begun = Instant::now();
@@ -64,29 +60,17 @@ pub(crate) fn recover_from_savepoint(
     let checkpoint = savepoint.checkpoint;
     // All of it becomes dirty, so mapping would win nothing.
     let mode = RestoreMode::Eager;
-    let restored = restore(savepoint.storage, identity, plan, configs, checkpoint, mode);
-    let (manifest, restored) = restored?;
-    let RestoredShards {
-        mut stores,
-        in_flight,
-        ..
-    } = restored;
-    check_tables(checkpoint, &mut stores, &plan.tables, identity)?;
-    for store in &mut stores {
+    let mut chosen = restore(savepoint.storage, job, checkpoint, mode)?;
+    let tables = &job.plan.tables;
+    check_tables(checkpoint, &mut chosen.stores, tables, job.identity)?;
+    for store in &mut chosen.stores {
         store.dirty_everything();
     }
-    outlets.recover_from_savepoint(checkpoint, &manifest.sinks)?;
-    let ledger = Ledger::new(configs.len(), identity.keep);
+    outlets.recover_from_savepoint(checkpoint, &chosen.manifest.sinks)?;
+    let ledger = Ledger::new(job.configs.len(), job.identity.keep);
     if let Some(storage) = storage {
         ledger.sweep(storage)?;
     }
-    let chosen = Chosen {
-        manifest,
-        stores,
-        unverified: Vec::new(),
-        in_flight,
-        skipped: Vec::new(),
-    };
     let next_epoch = next_epoch(&names).max(checkpoint + 1);
     Ok(Recovered::from_checkpoint(
         chosen, ledger, next_epoch, begun,

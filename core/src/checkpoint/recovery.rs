@@ -214,17 +214,16 @@ pub(crate) fn recover(
     } else {
         mode
     };
-    let restore = |mode| match choice {
-        Choice::Checkpoint(checkpoint) => exactly(storage, job, checkpoint, mode),
-        Choice::Newest | Choice::Fresh => {
-            choose(storage, identity, plan, configs, &known.checkpoints, mode)
-        }
+    let restored = |mode| match choice {
+        // Named: damage is an error and not a reason to take another.
+        Choice::Checkpoint(checkpoint) => restore(storage, job, checkpoint, mode),
+        Choice::Newest | Choice::Fresh => choose(storage, job, &known.checkpoints, mode),
     };
-    let mut chosen = restore(mode)?;
+    let mut chosen = restored(mode)?;
     // Dropping a table walks over its pages, which must be verified by then.
     if !chosen.unverified.is_empty() && drops_tables(&chosen.stores, &plan.tables) {
         drop(chosen);
-        chosen = restore(RestoreMode::Eager)?;
+        chosen = restored(RestoreMode::Eager)?;
     }
     let checkpoint = chosen.manifest.checkpoint;
     check_tables(checkpoint, &mut chosen.stores, &plan.tables, identity)?;
@@ -326,24 +325,14 @@ pub(super) struct Chosen {
 /// The newest checkpoint that is whole, by reading all of it, or all but what is mapped.
 fn choose(
     storage: &dyn Storage,
-    identity: &JobIdentity,
-    plan: &FlowPlan,
-    configs: &[StoreConfig],
+    job: JobView<'_>,
     checkpoints: &[u64],
     mode: RestoreMode,
 ) -> Result<Chosen, Error> {
     let mut skipped = Vec::new();
     for checkpoint in checkpoints.iter().rev() {
-        match restore(storage, identity, plan, configs, *checkpoint, mode) {
-            Ok((manifest, restored)) => {
-                return Ok(Chosen {
-                    manifest,
-                    stores: restored.stores,
-                    unverified: restored.unverified,
-                    in_flight: restored.in_flight,
-                    skipped,
-                });
-            }
+        match restore(storage, job, *checkpoint, mode) {
+            Ok(chosen) => return Ok(Chosen { skipped, ..chosen }),
             Err(error) if is_damage(&error) => {
                 tracing::warn!(checkpoint, %error, "checkpoint is not whole");
                 skipped.push(SkippedCheckpoint {
@@ -357,28 +346,6 @@ fn choose(
     Err(Error::NoWholeCheckpoint {
         location: storage.location(),
         reasons: skipped.into_iter().map(|s| s.reason).collect(),
-    })
-}
-
-/// A checkpoint that was named: damage is an error and not a reason to take another.
-fn exactly(
-    storage: &dyn Storage,
-    job: JobView<'_>,
-    checkpoint: u64,
-    mode: RestoreMode,
-) -> Result<Chosen, Error> {
-    let JobView {
-        identity,
-        plan,
-        configs,
-    } = job;
-    let (manifest, restored) = restore(storage, identity, plan, configs, checkpoint, mode)?;
-    Ok(Chosen {
-        manifest,
-        stores: restored.stores,
-        unverified: restored.unverified,
-        in_flight: restored.in_flight,
-        skipped: Vec::new(),
     })
 }
 
@@ -447,12 +414,15 @@ pub(crate) fn preflight(
 /// The manifest comes back in the operator and stage numbers of the flow.
 pub(super) fn restore(
     storage: &dyn Storage,
-    identity: &JobIdentity,
-    plan: &FlowPlan,
-    configs: &[StoreConfig],
+    job: JobView<'_>,
     checkpoint: u64,
     mode: RestoreMode,
-) -> Result<(Manifest, RestoredShards), Error> {
+) -> Result<Chosen, Error> {
+    let JobView {
+        identity,
+        plan,
+        configs,
+    } = job;
     let _span = tracing::debug_span!("restore", checkpoint, ?mode).entered();
     let manifest = read_manifest(storage, checkpoint)?;
     let operators = check_manifest(storage, &manifest, identity, plan)?;
@@ -466,7 +436,13 @@ pub(super) fn restore(
             in_flight: restore_in_flight(storage, &manifest)?,
         }
     };
-    Ok((manifest, restored))
+    Ok(Chosen {
+        manifest,
+        stores: restored.stores,
+        unverified: restored.unverified,
+        in_flight: restored.in_flight,
+        skipped: Vec::new(),
+    })
 }
 
 pub(super) fn read_manifest(storage: &dyn Storage, checkpoint: u64) -> Result<Manifest, Error> {

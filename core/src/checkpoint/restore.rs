@@ -237,9 +237,11 @@ pub(crate) fn restore_in_flight(
     manifest: &Manifest,
 ) -> Result<RestoredInFlight, Error> {
     let mut in_flight = RestoredInFlight::new(manifest.shards.len());
-    let Some(segment) = manifest.segments.last() else {
+    let Some(segment) = (manifest.segments.last()).filter(|_| !manifest.in_flight.is_empty())
+    else {
         return Ok(in_flight);
     };
+    let reader = storage.open(&segment.file)?;
     let mut bytes = Vec::new();
     for entry in &manifest.in_flight {
         let expected = FrameExpectation {
@@ -250,7 +252,6 @@ pub(crate) fn restore_in_flight(
             offset_in_file: entry.offset,
         };
         bytes.resize(entry.length_bytes as usize, 0);
-        let reader = storage.open(&segment.file)?;
         reader.read_exact_at(&mut bytes, entry.offset)?;
         let (frame, _) = read_in_flight(&bytes, &expected)?;
         for piece in frame.pieces() {

@@ -221,17 +221,15 @@ fn recovered(
     };
     let savepoint = job.restore_from.as_ref().filter(|_| own.is_none());
     let identity = identity(job, savepoint.is_some());
+    let view = JobView {
+        identity: &identity,
+        plan,
+        configs,
+    };
     if let Some((place, checkpoint)) = savepoint {
         let place = place.open_existing()?;
         let savepoint = Savepoint::find(&*place, *checkpoint)?;
-        return recover_from_savepoint(
-            &savepoint,
-            storage.map(|s| &**s),
-            &identity,
-            plan,
-            configs,
-            outlets,
-        );
+        return recover_from_savepoint(&savepoint, storage.map(|s| &**s), view, outlets);
     }
     match storage {
         Some(storage) => {
@@ -240,11 +238,6 @@ fn recovered(
                 (Beginning::Restart, _) | (_, StartFrom::Newest) => Choice::Newest,
                 (Beginning::Start, StartFrom::Checkpoint(chosen)) => Choice::Checkpoint(chosen),
                 (Beginning::Start, StartFrom::Fresh) => Choice::Fresh,
-            };
-            let view = JobView {
-                identity: &identity,
-                plan,
-                configs,
             };
             recover(storage, view, outlets, mode, choice)
         }
