@@ -338,11 +338,7 @@ impl Coordinator {
             last,
         });
         // The writer first: it must know the epoch before a shard's message for it arrives.
-        let _ = self.parts.commands.send(WriterCommand::Begin {
-            epoch,
-            last,
-            requested,
-        });
+        let _ = (self.parts.commands).send(WriterCommand::Begin(Box::new(trace)));
         let settings = self.protocol.settings();
         let overtake_after = self.parts.mode.overtake_after(settings.alignment_timeout);
         self.parts.control.request(epoch, last, overtake_after);

@@ -43,11 +43,7 @@ const RETRY: Duration = Duration::from_millis(100);
 /// From the coordinator (and the folder) to the writer.
 pub(crate) enum WriterCommand {
     /// A checkpoint was requested.
-    Begin {
-        epoch: u64,
-        last: bool,
-        requested: Instant,
-    },
+    Begin(Box<CheckpointTrace>),
     /// The checkpoint takes too long.
     GiveUp { epoch: u64 },
     /// A fold has ended.
@@ -141,18 +137,9 @@ impl Writer {
 
     fn obey(&mut self, command: WriterCommand) {
         match command {
-            WriterCommand::Begin {
-                epoch,
-                last,
-                requested,
-            } => {
-                let shard_count = self.parts.links.len();
-                let settings = self.parts.watch.settings();
-                let trace = CheckpointTrace::new(epoch, last, requested, shard_count, settings);
-                let assembly = Assembly::new(trace);
-                self.parts.watch.history.note(&assembly.trace);
-                self.assembly = Some(assembly);
-                self.begun = epoch;
+            WriterCommand::Begin(trace) => {
+                self.begun = trace.checkpoint;
+                self.assembly = Some(Assembly::new(*trace));
             }
             WriterCommand::GiveUp { epoch } => {
                 if self.is_assembling(epoch) {
