@@ -1,13 +1,12 @@
 //! Manifests: what is the same in every one of a job, filled with what an assembly has collected.
 
-use std::time::SystemTime;
-
 use frazil_state::format::{
     Manifest, SegmentEntry, SettingEntry, ShardEntry, SinkEntry, SourceEntry, SplitEntry,
 };
 
 use super::assembly::Assembly;
 use super::ledger::Ledger;
+use crate::shard::unix_ms;
 
 /// A job's manifests but for one checkpoint's facts.
 pub(crate) struct ManifestTemplate {
@@ -61,12 +60,6 @@ impl ManifestTemplate {
             ..self.job.clone()
         }
     }
-}
-
-/// The machine's clock, in milliseconds since 1970.
-pub(super) fn unix_ms() -> u64 {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    now.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(0))
 }
 
 fn with_positions(source: &SourceEntry, assembly: &Assembly) -> SourceEntry {

@@ -8,9 +8,8 @@ use super::listener::Listening;
 use super::report::CheckpointReport;
 use super::settings::CheckpointSettings;
 use super::settings_record::InForce;
-use super::template::unix_ms;
 use crate::lock::locked;
-use crate::shard::{JobProgress, StuckShard};
+use crate::shard::{JobProgress, StuckShard, unix_ms};
 use crate::statistics::CheckpointStatistics;
 
 /// What a crash at this moment would have to do again; it grows until the next checkpoint is

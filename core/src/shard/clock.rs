@@ -17,10 +17,8 @@ pub(crate) enum Clock {
 impl Clock {
     /// The machine's clock, for a job that starts now.
     pub(crate) fn machine() -> Self {
-        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
-        let start_ms = since_1970.unwrap_or_default().as_millis();
         Self::Machine {
-            start_ms: u64::try_from(start_ms).expect("some million years are left"),
+            start_ms: unix_ms(),
         }
     }
 
@@ -32,6 +30,13 @@ impl Clock {
             Self::Logical(clock) => clock.now_ms(),
         }
     }
+}
+
+/// Milliseconds since 1970 by the machine's clock.
+pub(crate) fn unix_ms() -> u64 {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
+    let ms = since_1970.unwrap_or_default().as_millis();
+    u64::try_from(ms).expect("some million years are left")
 }
 
 /// A clock that goes on only when a test says so; clones are the same clock.

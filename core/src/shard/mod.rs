@@ -11,8 +11,8 @@ mod stillness;
 mod watchdog;
 mod writer_link;
 
-pub(crate) use clock::Clock;
 pub use clock::LogicalClock;
+pub(crate) use clock::{Clock, unix_ms};
 pub(crate) use context::Context;
 pub(crate) use control::JobControl;
 pub(crate) use progress::JobProgress;
