@@ -17,11 +17,11 @@ use std::num::NonZeroU32;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Until parks have grown to their longest.
-const SETTLING: Duration = Duration::from_secs(1);
+/// Until parks have grown to their longest, which takes a good second.
+const SETTLING: Duration = Duration::from_millis(1_500);
 /// Most of a core that an idle job is to take, in percent.
 const IDLE_PERCENT_MAX: f64 = 2.0;
-/// The longest park of an idle shard, and what a wake-up takes on a machine that is busy.
+/// A request wakes a parked shard; on a busy machine that takes milliseconds.
 const BARRIER_MS_MAX: f64 = 5.0;
 /// Memory for state that never comes.
 const STATE_BYTES: u64 = 64 << 20;

@@ -239,6 +239,9 @@ impl fmt::Display for CheckpointSettings {
             false => formatter.write_str(&triggers.join(" or "))?,
         }
         write!(formatter, ", timeout {:?}", self.timeout)?;
+        if let Some(wait) = self.alignment_timeout {
+            write!(formatter, ", alignment {wait:?}")?;
+        }
         if !self.min_pause.is_zero() {
             write!(formatter, ", pause {:?}", self.min_pause)?;
         }
@@ -272,10 +275,12 @@ mod tests {
             .every_records(500)
             .every_dirty_bytes(64)
             .continuous(Duration::from_millis(2))
+            .alignment_timeout(Duration::from_millis(20))
             .tolerable_failures(3)
             .max_age(Duration::from_secs(9), PastMaxAge::Stop);
         let expected = "every 1s or every 500 records or every 64 dirty bytes or continuously, \
-                        timeout 60s, pause 2ms, 3 failures tolerable, age 9s, then Stop";
+                        timeout 60s, alignment 20ms, pause 2ms, 3 failures tolerable, age 9s, \
+                        then Stop";
         assert_eq!(all.to_string(), expected);
     }
 
