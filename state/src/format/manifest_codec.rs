@@ -1,19 +1,17 @@
 //! Manifests to bytes and back.
 
 use rkyv::rancor::BoxedError;
-use rkyv::util::AlignedVec;
-use rkyv::vec::ArchivedVec;
 
 use super::FormatError;
 use super::header::{HEADER_BYTES, HeaderReader, HeaderWriter, array_at};
 use super::layout::{Fingerprint, archive_layout};
 use super::manifest::{
-    ArchivedImageEntry, ArchivedManifest, ArchivedOperatorEntry, ArchivedSegmentEntry,
-    ArchivedSettingEntry, ArchivedShardEntry, ArchivedSinkEntry, ArchivedSourceEntry,
-    ArchivedSplitEntry, ArchivedWatermarkEntry, InFlightEntry, Manifest, OperatorEntry,
-    SettingEntry,
+    ArchivedImageEntry, ArchivedManifest, ArchivedSegmentEntry, ArchivedShardEntry,
+    ArchivedSinkEntry, ArchivedSourceEntry, ArchivedSplitEntry, ArchivedWatermarkEntry,
+    InFlightEntry, Manifest,
 };
 use super::manifest_ranges::check_ranges;
+use crate::value::{self, Value};
 
 const MANIFEST_MAGIC: [u8; 8] = *b"FRZMANIF";
 
@@ -46,8 +44,8 @@ pub fn encode(manifest: &Manifest) -> Vec<u8> {
     }
     let archive = rkyv::to_bytes::<BoxedError>(manifest)
         .expect("an archive in memory fails only beyond the 2 GiB that its pointers reach");
-    let operators = archived_operators(manifest);
-    let settings = archived_settings(manifest);
+    let operators = archived(&manifest.operators);
+    let settings = archived(&manifest.settings);
     let in_flight = in_flight_bytes(&manifest.in_flight);
     let parts = [&archive[..], &operators, &settings, &in_flight].concat();
     let header = HeaderWriter::new(MANIFEST_MAGIC)
@@ -77,21 +75,16 @@ fn in_flight_bytes(entries: &[InFlightEntry]) -> Vec<u8> {
 }
 
 /// Nothing where there are none, as in files of before they were written.
-fn archived_operators(manifest: &Manifest) -> AlignedVec {
-    if manifest.operators.is_empty() {
-        return AlignedVec::new();
+fn archived<T>(entries: &Vec<T>) -> Vec<u8>
+where
+    Vec<T>: Value,
+{
+    let mut bytes = Vec::new();
+    if !entries.is_empty() {
+        let archived = value::append_archive(entries, &mut bytes);
+        archived.expect("an archive in memory fails only beyond the 2 GiB that its pointers reach");
     }
-    rkyv::to_bytes::<BoxedError>(&manifest.operators)
-        .expect("an archive in memory fails only beyond the 2 GiB that its pointers reach")
-}
-
-/// Nothing where there are none, as in files of before they were written.
-fn archived_settings(manifest: &Manifest) -> AlignedVec {
-    if manifest.settings.is_empty() {
-        return AlignedVec::new();
-    }
-    rkyv::to_bytes::<BoxedError>(&manifest.settings)
-        .expect("an archive in memory fails only beyond the 2 GiB that its pointers reach")
+    bytes
 }
 
 /// The manifest in the bytes of a whole file; `file` names it in messages.
@@ -125,13 +118,9 @@ pub fn decode(file: &str, bytes: &[u8]) -> Result<Manifest, FormatError> {
     let (archives, in_flight) = split_last(parts, in_flight);
     let (archives, settings) = split_last(archives, settings);
     let (archive, operators) = split_last(archives, operators);
-    let mut manifest = read_archive(&header, archive)?;
-    if !operators.is_empty() {
-        manifest.operators = read_operators(&header, archive.len(), operators)?;
-    }
-    if !settings.is_empty() {
-        manifest.settings = read_settings(&header, archives.len(), settings)?;
-    }
+    let mut manifest: Manifest = read_archive(&header, "archive", 0, archive)?;
+    manifest.operators = read_entries(&header, "operators", archive.len(), operators)?;
+    manifest.settings = read_entries(&header, "settings", archives.len(), settings)?;
     manifest.in_flight = read_in_flight(&header, in_flight)?;
     let number = header.u64_at(at::CHECKPOINT);
     let what = "checkpoint number in header and archive";
@@ -198,38 +187,29 @@ fn read_in_flight(
     entries.iter().map(read).collect()
 }
 
-fn read_archive(header: &HeaderReader<'_>, archive: &[u8]) -> Result<Manifest, FormatError> {
-    let invalid =
-        |error: BoxedError| header.corrupt(HEADER_BYTES, "archive", "a valid archive", error);
-    // The caller's buffer has any alignment; archives need theirs.
-    let mut aligned = AlignedVec::<16>::with_capacity(archive.len());
-    aligned.extend_from_slice(archive);
-    let archived = rkyv::access::<ArchivedManifest, BoxedError>(&aligned).map_err(invalid)?;
-    rkyv::deserialize::<Manifest, BoxedError>(archived).map_err(invalid)
-}
-
-fn read_operators(
+/// What an archive holds that begins `offset` bytes behind the header.
+fn read_archive<V: Value>(
     header: &HeaderReader<'_>,
+    what: &'static str,
     offset: usize,
     archive: &[u8],
-) -> Result<Vec<OperatorEntry>, FormatError> {
-    let at = HEADER_BYTES + offset;
-    let invalid = |error: BoxedError| header.corrupt(at, "operators", "a valid archive", error);
-    let mut aligned = AlignedVec::<16>::with_capacity(archive.len());
-    aligned.extend_from_slice(archive);
-    let archived = rkyv::access::<ArchivedVec<ArchivedOperatorEntry>, BoxedError>(&aligned);
-    rkyv::deserialize::<Vec<OperatorEntry>, BoxedError>(archived.map_err(invalid)?).map_err(invalid)
+) -> Result<V, FormatError> {
+    let invalid = |error| header.corrupt(HEADER_BYTES + offset, what, "a valid archive", error);
+    value::read_archive(archive).map_err(invalid)
 }
 
-fn read_settings(
+/// The same of entries; an empty archive holds none.
+fn read_entries<T>(
     header: &HeaderReader<'_>,
+    what: &'static str,
     offset: usize,
     archive: &[u8],
-) -> Result<Vec<SettingEntry>, FormatError> {
-    let at = HEADER_BYTES + offset;
-    let invalid = |error: BoxedError| header.corrupt(at, "settings", "a valid archive", error);
-    let mut aligned = AlignedVec::<16>::with_capacity(archive.len());
-    aligned.extend_from_slice(archive);
-    let archived = rkyv::access::<ArchivedVec<ArchivedSettingEntry>, BoxedError>(&aligned);
-    rkyv::deserialize::<Vec<SettingEntry>, BoxedError>(archived.map_err(invalid)?).map_err(invalid)
+) -> Result<Vec<T>, FormatError>
+where
+    Vec<T>: Value,
+{
+    match archive {
+        [] => Ok(Vec::new()),
+        archive => read_archive(header, what, offset, archive),
+    }
 }
