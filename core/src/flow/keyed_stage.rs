@@ -3,6 +3,7 @@
 use frazil_state::{KeyHash, RUN_KEYS_MAX};
 
 use super::chain::{KeyedOperator, Operator};
+use super::in_hand::InHand;
 use super::operators::SecondInput;
 use super::record::{Record, RecordBatch};
 use super::stage::{Progress, SplitPosition, Stage};
@@ -31,21 +32,13 @@ pub(super) struct KeyedStage<R: Record + ?Sized, S, O, N> {
     receiver: Receiver<R>,
     /// An input beside the keyed one.
     second: S,
-    in_hand: Option<InHand<R>>,
-    /// Whether the batch in hand may be gone on with.
-    is_in_hand_recorded: bool,
+    in_hand: InHand<Received<R>>,
     phase: Phase,
     /// The barrier passed on and not yet released.
     barrier: Option<u64>,
     is_published: bool,
     operator: O,
     next: N,
-}
-
-/// A batch and the place in it to go on at.
-struct InHand<R: Record + ?Sized> {
-    received: Received<R>,
-    next: usize,
 }
 
 /// Where a stage stands in its life; it only moves down.
@@ -81,8 +74,7 @@ where
             index,
             receiver,
             second,
-            in_hand: None,
-            is_in_hand_recorded: true,
+            in_hand: InHand::default(),
             phase: if is_finished {
                 Phase::Closing
             } else {
@@ -164,8 +156,8 @@ where
     /// do.
     fn step(&mut self, cx: &mut Context<'_>) -> Option<usize> {
         match self.phase {
-            _ if !self.is_in_hand_recorded => None,
-            Phase::Running if self.in_hand.is_some() => self.apply_run(cx),
+            _ if !self.in_hand.may_go_on() => None,
+            Phase::Running if self.in_hand.batch.is_some() => self.apply_run(cx),
             Phase::Running => self.receive(cx),
             Phase::Finals => {
                 cx.stamp_ns = cx.now_ns;
@@ -188,9 +180,9 @@ where
         if cx.store.must_wait() || self.is_crowded() {
             return None;
         }
-        let in_hand = self.in_hand.as_mut()?;
-        let batch = &in_hand.received.batch;
-        let (begin, batch_end) = (in_hand.next, batch.hashes.len());
+        let (received, at) = self.in_hand.batch.as_mut()?;
+        let batch = &received.batch;
+        let (begin, batch_end) = (*at, batch.hashes.len());
         let end = batch_end.min(begin + RUN_RECORDS);
         self.operator
             .prefetch(run_of(&batch.hashes, end + RUN_RECORDS), cx);
@@ -199,11 +191,11 @@ where
             let (hash, record) = (batch.hashes[index], batch.records.get(index));
             self.operator.record(hash, record, &mut self.next, cx);
         }
-        in_hand.next = end;
+        *at = end;
         if end == batch_end
-            && let Some(spent) = self.in_hand.take()
+            && let Some((spent, _)) = self.in_hand.batch.take()
         {
-            self.receiver.recycle(spent.received);
+            self.receiver.recycle(spent);
         }
         Some(end - begin)
     }
@@ -231,7 +223,7 @@ where
                 let run = run_of(&received.batch.hashes, first);
                 self.operator.prefetch(run, cx);
             }
-            self.in_hand = Some(InHand { received, next: 0 });
+            self.in_hand.batch = Some((received, 0));
             return Some(0);
         }
         if self.pass_barrier(cx) {
@@ -337,31 +329,14 @@ where
             self.barrier = Some(epoch);
             self.is_published = false;
         }
-        self.is_in_hand_recorded = self.in_hand.is_none();
+        self.in_hand.cut();
         self.receiver.cut(epoch);
         self.second.cut(epoch);
         self.next.in_flight(&mut FlightStep::Cut(epoch));
     }
 
     fn in_flight(&mut self, step: &mut FlightStep<'_, '_>) -> bool {
-        let is_received_recorded = match step {
-            FlightStep::Cut(_) => true,
-            FlightStep::Stop => {
-                self.is_in_hand_recorded = true;
-                self.receiver.stop_recording();
-                true
-            }
-            FlightStep::Record(recording) => {
-                if let Some(in_hand) = &self.in_hand
-                    && !self.is_in_hand_recorded
-                    && !(self.receiver).record_in_hand(&in_hand.received, in_hand.next, recording)
-                {
-                    return false;
-                }
-                self.is_in_hand_recorded = true;
-                self.receiver.record(recording)
-            }
-        };
+        let is_received_recorded = self.in_hand.in_flight(&mut self.receiver, step);
         let is_second_recorded = self.second.in_flight(step);
         self.next.in_flight(step) && is_received_recorded && is_second_recorded
     }

@@ -5,6 +5,7 @@ mod chain;
 mod connected_stream;
 mod error;
 mod flow_builder;
+mod in_hand;
 mod keyed_stage;
 mod keyed_stream;
 mod local_edge;

@@ -1,6 +1,7 @@
 //! The stage behind local edges, or behind an exchange without a key.
 
 use super::chain::Operator;
+use super::in_hand::InHand;
 use super::record::{Record, RecordBatch};
 use super::stage::{Progress, SplitPosition, Stage};
 use super::stage_input::StageInput;
@@ -18,10 +19,7 @@ const RUN_RECORDS: usize = 64;
 pub(super) struct PlainStage<R: Record + ?Sized, I: StageInput<R>, N> {
     index: u32,
     input: I,
-    /// A batch and the place in it to go on at.
-    in_hand: Option<(I::Batch, usize)>,
-    /// Whether the batch in hand may be gone on with.
-    is_in_hand_recorded: bool,
+    in_hand: InHand<I::Batch>,
     /// The barrier passed on and not yet released.
     barrier: Option<u64>,
     /// Whether the end was passed on.
@@ -35,8 +33,7 @@ impl<R: Record + ?Sized, I: StageInput<R>, N: Operator<R>> PlainStage<R, I, N> {
         Self {
             index,
             input,
-            in_hand: None,
-            is_in_hand_recorded: true,
+            in_hand: InHand::default(),
             barrier: None,
             is_ended: false,
             is_published: true,
@@ -66,17 +63,17 @@ impl<R: Record + ?Sized, I: StageInput<R>, N: Operator<R>> PlainStage<R, I, N> {
 
     /// One step, with the number of records that it took; none if there is nothing to do.
     fn step(&mut self, cx: &mut Context<'_>) -> Option<usize> {
-        if !self.is_in_hand_recorded {
+        if !self.in_hand.may_go_on() {
             return None;
         }
-        if self.in_hand.is_some() {
+        if self.in_hand.batch.is_some() {
             return self.apply_run(cx);
         }
         if self.barrier.is_some() || self.is_ended {
             return None;
         }
         if let Some(batch) = self.input.poll() {
-            self.in_hand = Some((batch, 0));
+            self.in_hand.batch = Some((batch, 0));
             return Some(0);
         }
         match self.input.state() {
@@ -94,7 +91,7 @@ impl<R: Record + ?Sized, I: StageInput<R>, N: Operator<R>> PlainStage<R, I, N> {
     }
 
     fn apply_run(&mut self, cx: &mut Context<'_>) -> Option<usize> {
-        let (batch, at) = self.in_hand.as_mut()?;
+        let (batch, at) = self.in_hand.batch.as_mut()?;
         let records = I::records(batch);
         let (begin, batch_end) = (*at, records.len());
         let end = batch_end.min(begin + RUN_RECORDS);
@@ -104,7 +101,7 @@ impl<R: Record + ?Sized, I: StageInput<R>, N: Operator<R>> PlainStage<R, I, N> {
         }
         *at = end;
         if end == batch_end
-            && let Some((spent, _)) = self.in_hand.take()
+            && let Some((spent, _)) = self.in_hand.batch.take()
         {
             self.input.recycle(spent);
         }
@@ -144,30 +141,13 @@ impl<R: Record + ?Sized, I: StageInput<R>, N: Operator<R>> Stage for PlainStage<
             self.barrier = Some(epoch);
             self.is_published = false;
         }
-        self.is_in_hand_recorded = self.in_hand.is_none();
+        self.in_hand.cut();
         self.input.cut(epoch);
         self.next.in_flight(&mut FlightStep::Cut(epoch));
     }
 
     fn in_flight(&mut self, step: &mut FlightStep<'_, '_>) -> bool {
-        let is_input_recorded = match step {
-            FlightStep::Cut(_) => true,
-            FlightStep::Stop => {
-                self.is_in_hand_recorded = true;
-                self.input.stop_recording();
-                true
-            }
-            FlightStep::Record(recording) => {
-                if let Some((batch, at)) = &self.in_hand
-                    && !self.is_in_hand_recorded
-                    && !self.input.record_in_hand(batch, *at, recording)
-                {
-                    return false;
-                }
-                self.is_in_hand_recorded = true;
-                self.input.record(recording)
-            }
-        };
+        let is_input_recorded = self.in_hand.in_flight(&mut self.input, step);
         self.next.in_flight(step) && is_input_recorded
     }
 

@@ -5,6 +5,8 @@ use std::mem::MaybeUninit;
 
 use frazil_state::{Value, append_archive, archive_types, hash_bytes, read_archive};
 
+use crate::in_flight::{put_prefixed, split_prefixed};
+
 /// A type of record that can flow: operators see it as [`Record::Ref`], edges carry it as
 /// [`Record::Batch`].
 ///
@@ -326,20 +328,13 @@ impl<K: Plain + ?Sized, V: Value + Clone + Send> RecordBatch<Keyed<K, V>> for Ke
     }
 
     fn encode(&self, index: usize, bytes: &mut Vec<u8>) {
-        let length_at = bytes.len();
-        bytes.extend_from_slice(&[0; 4]);
-        self.keys.encode(index, bytes);
-        let length = u32::try_from(bytes.len() - length_at - 4);
-        let length = length.expect("a key in memory is below 4 GiB");
-        bytes[length_at..length_at + 4].copy_from_slice(&length.to_le_bytes());
+        put_prefixed(bytes, |bytes| self.keys.encode(index, bytes));
         self.values.encode(index, bytes);
     }
 
     fn decode(&mut self, bytes: &[u8]) -> bool {
-        let parts = bytes
-            .split_first_chunk()
-            .and_then(|(length, rest)| rest.split_at_checked(u32::from_le_bytes(*length) as usize));
-        parts.is_some_and(|(key, value)| self.keys.decode(key) && self.values.decode(value))
+        split_prefixed(bytes)
+            .is_some_and(|(key, value)| self.keys.decode(key) && self.values.decode(value))
     }
 
     fn types() -> u64 {

@@ -5,6 +5,7 @@
 
 use frazil_state::Store;
 
+use super::prefixed::put_prefixed;
 use crate::flow::{Record, RecordBatch};
 
 /// Where records were in flight.
@@ -133,12 +134,7 @@ impl Recording<'_> {
         for index in from..records.len() {
             let bytes = &mut recorder.bytes;
             bytes.extend_from_slice(&route(index).to_le_bytes());
-            let length_at = bytes.len();
-            bytes.extend_from_slice(&[0; 4]);
-            records.encode(index, bytes);
-            let length = bytes.len() - length_at - 4;
-            let length = u32::try_from(length).expect("a record in memory is below 4 GiB");
-            bytes[length_at..length_at + 4].copy_from_slice(&length.to_le_bytes());
+            put_prefixed(bytes, |bytes| records.encode(index, bytes));
         }
         self.left_bytes = self.left_bytes.saturating_sub(recorder.bytes.len());
         self.flush();

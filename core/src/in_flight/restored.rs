@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use frazil_state::format::InFlightPiece;
 use frazil_state::{KeyGroups, KeyHash};
 
+use super::prefixed::split_prefixed;
 use super::recorder::{Channel, Route};
 
 /// A stage that comes back with more bytes of records than this takes them before its shard cuts
@@ -161,8 +162,7 @@ impl RestoredInFlight {
 /// Route, content, and what follows the first record.
 fn split_record(bytes: &[u8]) -> Option<(u64, &[u8], &[u8])> {
     let (route, rest) = bytes.split_first_chunk()?;
-    let (length, rest) = rest.split_first_chunk()?;
-    let (record, behind) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+    let (record, behind) = split_prefixed(rest)?;
     Some((u64::from_le_bytes(*route), record, behind))
 }
 

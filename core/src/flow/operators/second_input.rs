@@ -6,6 +6,7 @@ use crate::exchange::{InputState, Received, Receiver};
 use crate::flow::build_context::BuildContext;
 use crate::flow::chain::{BroadcastOperator, KeyedOperator, Operator};
 use crate::flow::error::FlowError;
+use crate::flow::in_hand::InHand;
 use crate::flow::record::{Record, RecordBatch};
 use crate::in_flight::{FlightStep, Route};
 use crate::shard::Context;
@@ -117,18 +118,14 @@ where
     fn open(self, context: &mut BuildContext<'_>) -> Result<BroadcastInput<B>, FlowError> {
         Ok(BroadcastInput {
             receiver: context.take_receiver::<B>(&self.exchanges, Route::EachShard)?,
-            in_hand: None,
-            is_in_hand_recorded: true,
+            in_hand: InHand::default(),
         })
     }
 }
 
 pub(crate) struct BroadcastInput<B: Record + ?Sized> {
     receiver: Receiver<B>,
-    /// A batch and the place in it to go on at.
-    in_hand: Option<(Received<B>, usize)>,
-    /// Whether the batch in hand may be gone on with.
-    is_in_hand_recorded: bool,
+    in_hand: InHand<Received<B>>,
 }
 
 impl<R, O, B> SecondInput<R, O> for BroadcastInput<B>
@@ -143,11 +140,11 @@ where
         next: &mut N,
         cx: &mut Context<'_>,
     ) -> Option<usize> {
-        if !self.is_in_hand_recorded {
+        if !self.in_hand.may_go_on() {
             return None;
         }
-        let Some((received, at)) = &mut self.in_hand else {
-            self.in_hand = Some((self.receiver.poll()?, 0));
+        let Some((received, at)) = &mut self.in_hand.batch else {
+            self.in_hand.batch = Some((self.receiver.poll()?, 0));
             return Some(0);
         };
         let batch = &received.batch;
@@ -159,7 +156,7 @@ where
         }
         *at = end;
         if end == batch_end
-            && let Some((spent, _)) = self.in_hand.take()
+            && let Some((spent, _)) = self.in_hand.batch.take()
         {
             self.receiver.recycle(spent);
         }
@@ -185,28 +182,11 @@ where
     }
 
     fn cut(&mut self, epoch: u64) {
-        self.is_in_hand_recorded = self.in_hand.is_none();
+        self.in_hand.cut();
         self.receiver.cut(epoch);
     }
 
     fn in_flight(&mut self, step: &mut FlightStep<'_, '_>) -> bool {
-        match step {
-            FlightStep::Cut(_) => true,
-            FlightStep::Stop => {
-                self.is_in_hand_recorded = true;
-                self.receiver.stop_recording();
-                true
-            }
-            FlightStep::Record(recording) => {
-                if let Some((received, at)) = &self.in_hand
-                    && !self.is_in_hand_recorded
-                    && !self.receiver.record_in_hand(received, *at, recording)
-                {
-                    return false;
-                }
-                self.is_in_hand_recorded = true;
-                self.receiver.record(recording)
-            }
-        }
+        self.in_hand.in_flight(&mut self.receiver, step)
     }
 }
